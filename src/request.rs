@@ -1,0 +1,408 @@
+//! Header bytes to a request, or "not yet", or why not. Pure.
+//!
+//! | header so far              | parsed as                                  |
+//! |----------------------------|--------------------------------------------|
+//! | blanks, a start, no LF     | not yet                                    |
+//! | the same, then LF or FIN   | a request                                  |
+//! | nothing, then LF or CR LF  | the last 10 lines                          |
+//! | nothing, then FIN          | silence                                    |
+//! | anything a start cannot be | `bad start`, at its first byte             |
+//! | 4096 bytes without LF      | `header too long`                          |
+
+use memchr::memchr;
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// The longest header in bytes, its newline included. A path is at most 4096 bytes too (`PATH_MAX`,
+/// limits.h).
+pub const HEADER_BYTES_MAX: usize = 4096;
+
+/// What plain `tail` shows, and what an empty line asks for.
+const DEFAULT_LINES: u64 = 10;
+
+/// What one client asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request {
+    pub start: Start,
+    /// Relative, decoded, without `.` and empty components; `None` where the header names no path.
+    pub path: Option<PathBuf>,
+}
+
+/// Where in the file a client wants to begin. All numbers are below 2^63.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// `N`: at this byte, counted from 0.
+    Byte(u64),
+    /// `-N`: with the last N lines.
+    LastLines(u64),
+    /// `-Nc`: with the last N bytes.
+    LastBytes(u64),
+    /// `+N`: with line N, counted from 1 (0 is 1).
+    FromLine(u64),
+}
+
+/// What the bytes received so far amount to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Parsed {
+    NotYet,
+    /// The client closed its sending half before its first byte: a port check, not a request.
+    Silence,
+    Request(Request),
+    Refused(Refusal),
+}
+
+/// Why a request is not granted: the line that the client gets, without `error: `.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    BadStart,
+    BadHeader,
+    HeaderTooLong,
+    UnknownOption,
+    PathNeeded,
+    NoSuchFile,
+    TryAgain,
+    TooManyClients,
+    TooManyFiles,
+    FileWasReplaced,
+    NoHeader { within_seconds: u64 },
+    ShuttingDown,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::BadStart => "bad start",
+            Refusal::BadHeader => "bad header",
+            Refusal::HeaderTooLong => "header too long",
+            Refusal::UnknownOption => "unknown option",
+            Refusal::PathNeeded => "path needed",
+            Refusal::NoSuchFile => "no such file",
+            Refusal::TryAgain => "try again",
+            Refusal::TooManyClients => "too many clients",
+            Refusal::TooManyFiles => "too many files",
+            Refusal::FileWasReplaced => "file was replaced",
+            Refusal::NoHeader { within_seconds } => {
+                return write!(f, "no header within {within_seconds} s");
+            }
+            Refusal::ShuttingDown => "shutting down",
+        })
+    }
+}
+
+impl Request {
+    /// Parses `received`, all that the client has sent so far; `ended` says that nothing can follow
+    /// (it sent FIN). What stands behind the newline is not looked at.
+    pub fn parse(received: &[u8], ended: bool) -> Parsed {
+        let window = &received[..received.len().min(HEADER_BYTES_MAX)];
+        match memchr(b'\n', window) {
+            Some(newline) => Self::parse_line(&window[..newline]),
+            None if received.is_empty() && ended => Parsed::Silence,
+            None if !may_begin_header(window) => Parsed::Refused(Refusal::BadStart),
+            None if window.len() == HEADER_BYTES_MAX => Parsed::Refused(Refusal::HeaderTooLong),
+            None if ended => Self::parse_line(window),
+            None => Parsed::NotYet,
+        }
+    }
+
+    fn parse_line(line: &[u8]) -> Parsed {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match Self::from_words(line.split(is_blank).filter(|word| !word.is_empty())) {
+            Ok(request) => Parsed::Request(request),
+            Err(refusal) => Parsed::Refused(refusal),
+        }
+    }
+
+    fn from_words<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Result<Request, Refusal> {
+        let Some(start) = words.next() else {
+            return Ok(Request {
+                start: Start::LastLines(DEFAULT_LINES),
+                path: None,
+            });
+        };
+        let start = Start::parse(start).ok_or(Refusal::BadStart)?;
+        let path = match words.next() {
+            None => None,
+            // A word with "=" is always an option, and there is none yet.
+            Some(word) if word.contains(&b'=') => return Err(Refusal::UnknownOption),
+            Some(word) => Some(parse_path(word)?),
+        };
+        match words.next() {
+            None => Ok(Request { start, path }),
+            Some(_) => Err(Refusal::UnknownOption),
+        }
+    }
+}
+
+impl Start {
+    fn parse(word: &[u8]) -> Option<Start> {
+        match word {
+            [b'-', number @ .., b'c'] => parse_number(number).map(Start::LastBytes),
+            [b'-', number @ ..] => parse_number(number).map(Start::LastLines),
+            [b'+', number @ ..] => parse_number(number).map(Start::FromLine),
+            number => parse_number(number).map(Start::Byte),
+        }
+    }
+}
+
+/// Whether `received`, which has no newline yet, can still become a header: so a TLS hello or an
+/// HTTP request is answered at once and does not have to run into the timeout.
+fn may_begin_header(received: &[u8]) -> bool {
+    match received.iter().find(|byte| !is_blank(byte)) {
+        None => true,
+        Some(byte) => byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'\r'),
+    }
+}
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Decimal digits only, up to 2^63-1: the largest offset that the kernel knows (`off_t`).
+fn parse_number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    let number = digits.iter().try_fold(0u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })?;
+    (number <= i64::MAX as u64).then_some(number)
+}
+
+/// Decodes a path word and judges its components. `NoSuchFile` for what is well-formed and never
+/// served: absolute paths, `..` and names that start with a dot. The rule is for the name asked
+/// for; where links lead is for `roots` to see.
+fn parse_path(word: &[u8]) -> Result<PathBuf, Refusal> {
+    let decoded = percent_decode(word).ok_or(Refusal::BadHeader)?;
+    if decoded.starts_with(b"/") {
+        return Err(Refusal::NoSuchFile);
+    }
+    let mut path = PathBuf::new();
+    for component in decoded.split(|&byte| byte == b'/') {
+        match component {
+            b"" | b"." => {}
+            [b'.', ..] => return Err(Refusal::NoSuchFile),
+            name => path.push(OsStr::from_bytes(name)),
+        }
+    }
+    if path.as_os_str().is_empty() {
+        Err(Refusal::NoSuchFile)
+    } else {
+        Ok(path)
+    }
+}
+
+/// `None` unless `word` is valid UTF-8 without control bytes and every `%` begins a byte that may
+/// stand in a name: not NUL, and not a slash, which would smuggle a component past whoever looks at
+/// the encoded form.
+fn percent_decode(word: &[u8]) -> Option<Vec<u8>> {
+    if std::str::from_utf8(word).is_err() || word.iter().any(u8::is_ascii_control) {
+        return None;
+    }
+    let mut decoded = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        if *byte != b'%' {
+            decoded.push(*byte);
+            continue;
+        }
+        let [high, low, after @ ..] = rest else {
+            return None;
+        };
+        let byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
+        if matches!(byte, 0 | b'/') {
+            return None;
+        }
+        decoded.push(byte);
+        rest = after;
+    }
+    Some(decoded)
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(start: Start, path: &str) -> Parsed {
+        Parsed::Request(Request {
+            start,
+            path: (!path.is_empty()).then(|| PathBuf::from(path)),
+        })
+    }
+
+    #[test]
+    fn lines_that_are_requests() {
+        use Start::*;
+        let max = i64::MAX as u64;
+        for (line, expected) in [
+            ("\n", request(LastLines(10), "")),
+            ("\r\n", request(LastLines(10), "")),
+            (" \t \n", request(LastLines(10), "")),
+            ("0\n", request(Byte(0), "")),
+            ("1000\njunk", request(Byte(1000), "")),
+            ("007\n", request(Byte(7), "")),
+            ("9223372036854775807\n", request(Byte(max), "")),
+            ("-0\n", request(LastLines(0), "")),
+            ("-10\r\n", request(LastLines(10), "")),
+            ("  -10\t\n", request(LastLines(10), "")),
+            ("-1000c\n", request(LastBytes(1000), "")),
+            ("-0c\n", request(LastBytes(0), "")),
+            ("+0\n", request(FromLine(0), "")),
+            ("+5\n", request(FromLine(5), "")),
+            ("0 access.log\n", request(Byte(0), "access.log")),
+            (
+                "0  nginx/access.log \r\n",
+                request(Byte(0), "nginx/access.log"),
+            ),
+            ("0 ./a//b/./c/\n", request(Byte(0), "a/b/c")),
+            ("0 a%20b%3D%25%0A\n", request(Byte(0), "a b=%\n")),
+            ("0 d\u{e9}j\u{e0}\n", request(Byte(0), "d\u{e9}j\u{e0}")),
+            ("0 a..b/c.\n", request(Byte(0), "a..b/c.")),
+        ] {
+            assert_eq!(Request::parse(line.as_bytes(), false), expected, "{line:?}");
+        }
+        let not_utf8 = Request {
+            start: Byte(0),
+            path: Some(PathBuf::from(OsStr::from_bytes(b"\xff"))),
+        };
+        assert_eq!(Request::parse(b"0 %fF\n", false), Parsed::Request(not_utf8));
+    }
+
+    #[test]
+    fn lines_that_are_refused() {
+        use Refusal::*;
+        for (line, refusal) in [
+            (&b"x\n"[..], BadStart),
+            (b"-\n", BadStart),
+            (b"+\n", BadStart),
+            (b"-c\n", BadStart),
+            (b"5c\n", BadStart),
+            (b"+5c\n", BadStart),
+            (b"--5\n", BadStart),
+            (b"-10\r \n", BadStart),
+            (b"a=b\n", BadStart),
+            (b"\0\n", BadStart),
+            (b"\xff\n", BadStart),
+            (b"9223372036854775808\n", BadStart),
+            (b"-99999999999999999999999\n", BadStart),
+            (b"0 /etc/passwd\n", NoSuchFile),
+            (b"0 ..\n", NoSuchFile),
+            (b"0 a/../b\n", NoSuchFile),
+            (b"0 %2e%2E/b\n", NoSuchFile),
+            (b"0 .hidden\n", NoSuchFile),
+            (b"0 a/.git/config\n", NoSuchFile),
+            (b"0 .\n", NoSuchFile),
+            (b"0 a%\n", BadHeader),
+            (b"0 a%4\n", BadHeader),
+            (b"0 a%4g\n", BadHeader),
+            (b"0 a%+4\n", BadHeader),
+            (b"0 a%00\n", BadHeader),
+            (b"0 ..%2Fb\n", BadHeader),
+            (b"0 a\x1b[m\n", BadHeader),
+            (b"0 a\x7f\n", BadHeader),
+            (b"0 a\xff\n", BadHeader),
+            (b"0 a b\n", UnknownOption),
+            (b"0 a b=c\n", UnknownOption),
+            (b"0 b=c\n", UnknownOption),
+        ] {
+            assert_eq!(
+                Request::parse(line, false),
+                Parsed::Refused(refusal),
+                "{}",
+                line.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn before_the_newline() {
+        for (received, expected) in [
+            (&b""[..], Parsed::NotYet),
+            (b" ", Parsed::NotYet),
+            (b"-", Parsed::NotYet),
+            (b"\r", Parsed::NotYet),
+            (b"-10 access.lo", Parsed::NotYet),
+            (b"GET / HTTP/1.1\r", Parsed::Refused(Refusal::BadStart)),
+            (b"\x16\x03\x01", Parsed::Refused(Refusal::BadStart)),
+            (b" \0", Parsed::Refused(Refusal::BadStart)),
+        ] {
+            assert_eq!(
+                Request::parse(received, false),
+                expected,
+                "{}",
+                received.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn the_end_stands_for_the_newline() {
+        assert_eq!(Request::parse(b"", true), Parsed::Silence);
+        assert_eq!(
+            Request::parse(b" ", true),
+            request(Start::LastLines(10), "")
+        );
+        assert_eq!(
+            Request::parse(b"-3", true),
+            request(Start::LastLines(3), "")
+        );
+        assert_eq!(
+            Request::parse(b"-3 a\r", true),
+            request(Start::LastLines(3), "a")
+        );
+        assert_eq!(
+            Request::parse(b"-", true),
+            Parsed::Refused(Refusal::BadStart)
+        );
+    }
+
+    #[test]
+    fn the_longest_header() {
+        let mut header = vec![b' '; HEADER_BYTES_MAX - 2];
+        header.extend(b"0\n");
+        assert_eq!(Request::parse(&header, false), request(Start::Byte(0), ""));
+        header.insert(0, b' ');
+        assert_eq!(
+            Request::parse(&header, false),
+            Parsed::Refused(Refusal::HeaderTooLong)
+        );
+        assert_eq!(
+            Request::parse(&header[..HEADER_BYTES_MAX - 1], false),
+            Parsed::NotYet
+        );
+    }
+
+    /// Every header of up to 4 bytes over the interesting alphabet: it is answered or awaited, and
+    /// its end always decides.
+    #[test]
+    fn every_short_header() {
+        let alphabet = b"0-+c a./%=\n\r\t\0\xff";
+        let mut headers = vec![vec![]];
+        for _ in 0..4 {
+            let longer = |header: &Vec<u8>| alphabet.map(|byte| [&header[..], &[byte]].concat());
+            headers = headers.iter().flat_map(longer).collect();
+            for header in &headers {
+                let now = Request::parse(header, false);
+                let at_end = Request::parse(header, true);
+                assert!(
+                    !matches!(at_end, Parsed::NotYet | Parsed::Silence),
+                    "{}",
+                    header.escape_ascii()
+                );
+                if header.contains(&b'\n') || matches!(now, Parsed::Refused(_)) {
+                    assert_eq!(now, at_end, "{}", header.escape_ascii());
+                } else {
+                    assert_eq!(now, Parsed::NotYet, "{}", header.escape_ascii());
+                }
+            }
+        }
+    }
+}
