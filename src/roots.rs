@@ -1,0 +1,340 @@
+//! What is served: a name from a client to a place, a place to an opened regular file, never
+//! outside.
+//!
+//! | PATH      | a client asks for                | links                             |
+//! |-----------|----------------------------------|-----------------------------------|
+//! | file      | nothing, or its last component   | the operator's, to anywhere       |
+//! | directory | a name relative to it            | followed while they stay inside   |
+//! | several   | the last component of one of them, and below a directory what follows it | |
+//!
+//! Roots are paths and not descriptors: a directory may be removed and made anew.
+
+use crate::error::{Fatal, reason};
+use crate::request::Refusal;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::Mode;
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Component, Path, PathBuf};
+
+/// The PATHs of the command line.
+pub struct Roots {
+    roots: Vec<Root>,
+}
+
+struct Root {
+    path: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    File,
+    Directory,
+}
+
+/// Where a name leads by the rules of the command line, whether or not there is a file now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    root: usize,
+    /// Empty where the root itself is the file.
+    below: PathBuf,
+}
+
+/// `openat2(2)`: a `..` that meets a rename elsewhere is EAGAIN and to be tried again.
+const OPEN_ATTEMPTS_MAX: u32 = 16;
+
+impl Roots {
+    /// Checks each PATH once, so that a mistake shows at start-up and not as clients that wait for
+    /// ever.
+    pub fn new(paths: Vec<PathBuf>) -> Result<Roots, Fatal> {
+        // Without it every file would look like one that is still to come.
+        fs::metadata("/proc/self/fd")
+            .map_err(|error| Fatal::io("cannot use /proc/self/fd", &error))?;
+        let roots = paths.into_iter().map(Root::new).collect::<Result<_, _>>()?;
+        Ok(Roots { roots })
+    }
+
+    /// Whether several PATHs can be told apart by their last components; why not, otherwise.
+    pub fn check_names(paths: &[PathBuf]) -> Result<(), String> {
+        for (i, path) in paths.iter().enumerate().filter(|_| paths.len() > 1) {
+            let Some(name) = path.file_name() else {
+                return Err(format!(
+                    "{} has no last component to be asked for by",
+                    path.display()
+                ));
+            };
+            if paths[..i]
+                .iter()
+                .any(|other| other.file_name() == Some(name))
+            {
+                return Err(format!(
+                    "two paths would be asked for as {}",
+                    Path::new(name).display()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of `asked`, a path as `request` gives it: relative, without `.`, `..` and empty
+    /// components.
+    pub fn resolve(&self, asked: Option<&Path>) -> Result<Place, Refusal> {
+        match (&self.roots[..], asked) {
+            ([root], None) if root.kind == Kind::File => Ok(Place {
+                root: 0,
+                below: PathBuf::new(),
+            }),
+            (_, None) => Err(Refusal::PathNeeded),
+            ([root], Some(asked)) if root.kind == Kind::Directory => Ok(Place {
+                root: 0,
+                below: asked.into(),
+            }),
+            (roots, Some(asked)) => {
+                let mut components = asked.components();
+                let name = components.next().map(Component::as_os_str);
+                let root = roots
+                    .iter()
+                    .position(|root| root.path.file_name() == name)
+                    .ok_or(Refusal::NoSuchFile)?;
+                let below = components.as_path();
+                if (roots[root].kind == Kind::File) != below.as_os_str().is_empty() {
+                    return Err(Refusal::NoSuchFile);
+                }
+                Ok(Place {
+                    root,
+                    below: below.into(),
+                })
+            }
+        }
+    }
+
+    /// Whether a file that is not there is one that is about to come. Below a directory it is an
+    /// error.
+    pub fn may_be_absent(&self, place: &Place) -> bool {
+        self.root(place).kind == Kind::File
+    }
+
+    /// Where `place` is in the file system. To look at (stat), not to open: below a directory it
+    /// might lead out.
+    pub fn path(&self, place: &Place) -> PathBuf {
+        match self.root(place) {
+            Root {
+                path,
+                kind: Kind::File,
+            } => path.clone(),
+            Root {
+                path,
+                kind: Kind::Directory,
+            } => path.join(&place.below),
+        }
+    }
+
+    /// Opens the regular file at `place` for reading, and says what fstat says of it.
+    ///
+    /// It is opened as a mere place first (O_PATH) and for reading only when it has proved to be a
+    /// regular file: to open a FIFO, even without blocking, lets go a writer that waits at its
+    /// other end.
+    pub fn open(&self, place: &Place) -> io::Result<(File, Metadata)> {
+        let located = File::from(self.locate(place)?);
+        if !located.metadata()?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        // O_NONBLOCK: a lease that somebody holds on the file would let open(2) wait for up to 45
+        // s.
+        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+        let file = File::options()
+            .read(true)
+            .custom_flags(flags)
+            .open(descriptor_path(&located))?;
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    }
+
+    fn locate(&self, place: &Place) -> io::Result<OwnedFd> {
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        match self.root(place) {
+            Root {
+                path,
+                kind: Kind::File,
+            } => Ok(open(path, flags, Mode::empty())?),
+            Root {
+                path,
+                kind: Kind::Directory,
+            } => open_below(path, &place.below, flags),
+        }
+    }
+
+    fn root(&self, place: &Place) -> &Root {
+        &self.roots[place.root]
+    }
+}
+
+impl Root {
+    fn new(path: PathBuf) -> Result<Root, Fatal> {
+        let cannot_open =
+            |error: io::Error| Fatal::io(format!("cannot open {}", path.display()), &error);
+        let kind = match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {
+                check_searchable(&path).map_err(cannot_open)?;
+                Kind::Directory
+            }
+            Ok(metadata) if metadata.is_file() => {
+                File::open(&path).map_err(cannot_open)?;
+                Kind::File
+            }
+            Ok(_) => {
+                return Err(cannot_open(io::Error::other(
+                    "not a regular file or directory",
+                )));
+            }
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && !path.as_os_str().as_bytes().ends_with(b"/") =>
+            {
+                check_searchable(parent(&path)).map_err(cannot_open)?;
+                Kind::File
+            }
+            Err(error) => return Err(cannot_open(error)),
+        };
+        Ok(Root { path, kind })
+    }
+}
+
+/// A directory need not be readable for its files to be served, only to be watched.
+fn check_searchable(directory: &Path) -> io::Result<()> {
+    fs::metadata(directory.join(".")).map(drop)
+}
+
+/// The way to a descriptor's own inode, whatever has become of its path (proc(5)).
+pub fn descriptor_path(descriptor: impl AsFd) -> PathBuf {
+    format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd()).into()
+}
+
+/// What a client is told when its file could not be opened: one answer for all that a stranger need
+/// not tell apart.
+pub fn refusal(error: &io::Error) -> Refusal {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(
+            Errno::EMFILE
+            | Errno::ENFILE
+            | Errno::ENOMEM
+            | Errno::EIO
+            | Errno::EINTR
+            | Errno::EAGAIN,
+        ) => Refusal::TryAgain,
+        _ => Refusal::NoSuchFile,
+    }
+}
+
+/// The same for the log, where the true reason goes.
+pub fn open_failure(error: &io::Error) -> String {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EXDEV) => "leads out of its directory".into(),
+        _ => reason(error),
+    }
+}
+
+/// The directory a path is in: `.` for a bare name.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
+}
+
+/// The kernel itself refuses to leave `directory` by `..`, by a link or by an absolute path
+/// (openat2(2)).
+fn open_below(directory: &Path, below: &Path, flags: OFlag) -> io::Result<OwnedFd> {
+    let directory = open(
+        directory,
+        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?;
+    let how = OpenHow::new()
+        .flags(flags)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    for _ in 0..OPEN_ATTEMPTS_MAX {
+        match openat2(&directory, below, how) {
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            opened => return Ok(opened?),
+        }
+    }
+    Err(Errno::EAGAIN.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roots(kinds: &[(&str, Kind)]) -> Roots {
+        Roots {
+            roots: kinds
+                .iter()
+                .map(|&(path, kind)| Root {
+                    path: path.into(),
+                    kind,
+                })
+                .collect(),
+        }
+    }
+
+    fn place(root: usize, below: &str) -> Result<Place, Refusal> {
+        Ok(Place {
+            root,
+            below: below.into(),
+        })
+    }
+
+    #[test]
+    fn names_to_places() {
+        use Kind::*;
+        let one_file = roots(&[("/var/log/access.log", File)]);
+        let one_directory = roots(&[("/var/log", Directory)]);
+        let several = roots(&[("/var/log/nginx", Directory), ("a/access.log", File)]);
+        for (roots, asked, expected) in [
+            (&one_file, None, place(0, "")),
+            (&one_file, Some("access.log"), place(0, "")),
+            (&one_file, Some("other.log"), Err(Refusal::NoSuchFile)),
+            (&one_file, Some("access.log/x"), Err(Refusal::NoSuchFile)),
+            (&one_directory, None, Err(Refusal::PathNeeded)),
+            (
+                &one_directory,
+                Some("nginx/access.log"),
+                place(0, "nginx/access.log"),
+            ),
+            (&one_directory, Some("log"), place(0, "log")),
+            (&several, None, Err(Refusal::PathNeeded)),
+            (&several, Some("access.log"), place(1, "")),
+            (&several, Some("nginx/error.log"), place(0, "error.log")),
+            (&several, Some("nginx"), Err(Refusal::NoSuchFile)),
+            (&several, Some("error.log"), Err(Refusal::NoSuchFile)),
+        ] {
+            assert_eq!(roots.resolve(asked.map(Path::new)), expected, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_cannot_be_told_apart() {
+        for (paths, good) in [
+            (&["a/log"][..], true),
+            (&["/"], true),
+            (&[".."], true),
+            (&["a/log", "b/log2"], true),
+            (&["a/log", "b/log"], false),
+            (&["a/log", "log/"], false),
+            (&["a/log", "/"], false),
+            (&["a/log", ".."], false),
+        ] {
+            let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+            assert_eq!(Roots::check_names(&paths).is_ok(), good, "{paths:?}");
+        }
+    }
+}
