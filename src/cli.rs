@@ -1,0 +1,166 @@
+//! Flags, defaults, help.
+
+use clap::{ArgAction, Parser, error::ErrorKind};
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The protocol in short, for whoever has only the binary.
+const PROTOCOL: &str = "\
+A client sends one line, START [PATH], and receives the file from there and all that is
+appended, for as long as it likes:  echo -10 | nc localhost 4321
+
+START is N (from byte N on), -N (the last N lines), -Nc (the last N bytes) or +N (from
+line N on). An empty line asks for the last 10 lines.";
+
+/// tail -F as a server: follow growing files over raw TCP
+#[derive(Parser, Debug)]
+#[command(version, after_help = PROTOCOL)]
+pub struct Cli {
+    /// A file (it need not exist yet), or a directory: all regular files below it
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// TCP port; 0 takes a free one
+    #[arg(short, long, value_name = "PORT", default_value_t = 4321)]
+    pub port: u16,
+
+    /// IP address, or unix:/path/to.sock; repeatable [default: 127.0.0.1 and ::1]
+    #[arg(short, long, value_name = "ADDR")]
+    pub bind: Vec<Address>,
+
+    /// Most clients at a time [default: the descriptor limit less 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_clients: Option<u32>,
+
+    /// Seconds a client has to send its line
+    #[arg(long, value_name = "SECS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    header_timeout: u32,
+
+    // 32767 s is the kernel's own limit (MAX_TCP_KEEPIDLE, linux/tcp.h).
+    /// Seconds of silence before a peer is probed, four times at a quarter of it
+    #[arg(long, value_name = "SECS", default_value_t = 60)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=32767))]
+    keepalive: u32,
+
+    /// Say more on stderr; repeatable
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Say only errors on stderr
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    Ip(IpAddr),
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Where the server listens when `-b` is not given.
+    pub const DEFAULT: [Address; 2] = [
+        Address::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        Address::Ip(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+    ];
+
+    /// As in `0.0.0.0:80`, `[::1]:80`, `unix:/run/s.sock`.
+    pub fn with_port(&self, port: u16) -> String {
+        match self {
+            Address::Ip(ip) => SocketAddr::new(*ip, port).to_string(),
+            Address::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Address, Self::Err> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("the path of the unix socket is missing"),
+            Some(path) => Ok(Address::Unix(path.into())),
+            None => text
+                .parse()
+                .map(Address::Ip)
+                .map_err(|_| "neither an IP address nor unix:/path/to.sock"),
+        }
+    }
+}
+
+/// What the command line asks for when it does not ask to serve.
+pub enum Instead {
+    /// `--help` or `--version`: text for stdout.
+    Print(String),
+    /// One line for stderr.
+    UsageError(String),
+}
+
+impl Cli {
+    /// Parses the process's arguments.
+    pub fn parse_arguments() -> Result<Cli, Instead> {
+        Cli::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Instead::Print(error.to_string()),
+            _ => Instead::UsageError(one_line(&error.to_string())),
+        })
+    }
+
+    pub fn header_timeout(&self) -> Duration {
+        Duration::from_secs(self.header_timeout.into())
+    }
+
+    pub fn keepalive(&self) -> Duration {
+        Duration::from_secs(self.keepalive.into())
+    }
+}
+
+/// clap explains itself in paragraphs: the first says what is wrong, those behind it repeat the
+/// usage.
+fn one_line(message: &str) -> String {
+    let wrong = message.split("\n\n").next().unwrap_or(message);
+    let wrong = wrong.strip_prefix("error: ").unwrap_or(wrong);
+    wrong.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (text, expected) in [
+            ("127.0.0.1", Some(Address::Ip(Ipv4Addr::LOCALHOST.into()))),
+            ("::", Some(Address::Ip(Ipv6Addr::UNSPECIFIED.into()))),
+            (
+                "unix:/run/s.sock",
+                Some(Address::Unix("/run/s.sock".into())),
+            ),
+            ("unix:s.sock", Some(Address::Unix("s.sock".into()))),
+            ("unix:", None),
+            ("localhost", None),
+            ("127.0.0.1:80", None),
+            ("", None),
+        ] {
+            assert_eq!(text.parse().ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_usage_error_is_one_line() {
+        let missing = Cli::try_parse_from(["sendtail"]).unwrap_err();
+        assert_eq!(
+            one_line(&missing.to_string()),
+            "the following required arguments were not provided: <PATH>..."
+        );
+        let unknown = Cli::try_parse_from(["sendtail", "--bogus", "f"]).unwrap_err();
+        assert_eq!(
+            one_line(&unknown.to_string()),
+            "unexpected argument '--bogus' found"
+        );
+    }
+}

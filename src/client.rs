@@ -1,0 +1,327 @@
+//! One connection's life: Header -> Seek -> Stream -> Drain.
+//!
+//! | phase  | it reads                 | it sends                      | it ends with              |
+//! |--------|--------------------------|-------------------------------|---------------------------|
+//! | Header | the request              | nothing                       | a request, or `error:`    |
+//! | Seek   | and throws away          | nothing, it looks for a line  | the offset of that line   |
+//! | Stream | and throws away          | the file's bytes, by sendfile | FIN, if it cannot go on   |
+//! | Drain  | and throws away to 1 MiB | nothing more, FIN is sent     | the client's FIN, or time |
+//!
+//! A client's FIN means only that it sends nothing more: most `nc`s close their sending half at
+//! once.
+
+use crate::cursor::{Cursor, SegmentId, Step};
+use crate::request::{HEADER_BYTES_MAX, Parsed, Refusal, Request, Start};
+use crate::scan::{Progress, Scan};
+use crate::socket::Socket;
+use crate::tail::Tail;
+
+use mio::{Registry, Token};
+
+use std::io;
+use std::os::fd::AsFd;
+
+/// A connection. It has no buffer but for the pieces of a header that came in several segments.
+pub struct Client {
+    socket: Socket,
+    phase: Phase,
+    /// Where it is once it has a tail.
+    cursor: Cursor,
+    /// The client sent FIN: nothing is unread, the socket may be closed at once without a RST.
+    has_ended: bool,
+    /// At least one byte of the file was sent: from then on no `error:` line is.
+    has_data: bool,
+}
+
+enum Phase {
+    Header(Vec<u8>),
+    Seek(Scan),
+    Stream,
+    Drain { discarded_bytes: u32 },
+}
+
+/// What reading has brought.
+#[derive(Debug)]
+pub enum Received {
+    /// There may be more to read.
+    More,
+    /// Nothing more until the next edge.
+    Drained,
+    /// The client asks for this. There may be more to read.
+    Request(Request),
+    /// Its header is none.
+    Refused(Refusal),
+    /// The connection is of no more use.
+    Closed(Closed),
+}
+
+/// What a turn at sending has brought.
+#[derive(Debug)]
+pub enum Served {
+    /// There is more to do, in a later turn.
+    More,
+    /// The socket is full.
+    Blocked,
+    /// At the end of what there is.
+    Waiting,
+    /// The file ends before its known length: look at it again.
+    Short,
+    /// The client cannot go on, and why.
+    Cut(Cut),
+    /// The connection is of no more use.
+    Closed(Closed),
+}
+
+/// Why a stream cannot go on.
+#[derive(Debug)]
+pub enum Cut {
+    Truncated,
+    Replaced,
+    Unreadable(io::Error),
+}
+
+/// Why a connection is closed.
+#[derive(Debug)]
+pub enum Closed {
+    /// By the client, before its first byte.
+    Silence,
+    /// Everything was said, and the client has sent FIN.
+    Drained,
+    /// It went on sending after the end.
+    TooMuchInput,
+    /// It did not close its side in time after the end.
+    NotDrained,
+    /// Nothing can be sent to it any more: reset, or both directions closed.
+    Gone,
+    Error(io::Error),
+}
+
+/// What one serve may send or search: small enough that a follower waits 30 us for a reader of
+/// backlog.
+pub const SERVE_BYTES_MAX: usize = 128 << 10;
+
+/// What one turn takes from a client that sends without end.
+const RECEIVE_BYTES_MAX: usize = 16 << 10;
+
+/// How much input a client may have sent before it sees our FIN. More, and it is closed although
+/// that sends RST.
+const DRAIN_BYTES_MAX: u32 = 1 << 20;
+
+impl Client {
+    pub fn new(socket: Socket) -> Client {
+        let cursor = Cursor {
+            segment: 0,
+            offset: 0,
+        };
+        Client {
+            socket,
+            phase: Phase::Header(vec![]),
+            cursor,
+            has_ended: false,
+            has_data: false,
+        }
+    }
+
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.socket.register(registry, token)
+    }
+
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// It has not asked for anything yet.
+    pub fn is_in_header(&self) -> bool {
+        matches!(self.phase, Phase::Header(_))
+    }
+
+    pub fn is_seeking(&self) -> bool {
+        matches!(self.phase, Phase::Seek(_))
+    }
+
+    pub fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Drain { .. })
+    }
+
+    /// Reads once. `scratch` holds at least `HEADER_BYTES_MAX` bytes and is not kept.
+    pub fn receive(&mut self, scratch: &mut [u8]) -> Received {
+        let room = scratch.len().min(RECEIVE_BYTES_MAX);
+        match self.socket.read(&mut scratch[..room]) {
+            Ok(0) => self.receive_end(),
+            Ok(n) => self.receive_bytes(&scratch[..n]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Drained,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Received::More,
+            Err(error) => Received::Closed(Closed::Error(error)),
+        }
+    }
+
+    /// Begins at `start` in `segment`, which ends at `end` now: that is the end that lines and
+    /// bytes are counted back from.
+    pub fn begin(&mut self, start: Start, segment: SegmentId, end: u64) {
+        let progress = match start {
+            Start::Byte(offset) => Progress::Found(offset),
+            Start::LastBytes(bytes) => Progress::Found(end.saturating_sub(bytes)),
+            Start::LastLines(lines) => Scan::last_lines(lines, end),
+            Start::FromLine(line) => Scan::from_line(line),
+        };
+        self.cursor = Cursor { segment, offset: 0 };
+        self.go_on(progress);
+    }
+
+    /// Does a share of what there is to do: searches a chunk, or sends up to `SERVE_BYTES_MAX`.
+    pub fn serve(&mut self, tail: &Tail, scratch: &mut [u8]) -> Served {
+        match self.phase {
+            Phase::Seek(scan) => self.seek(scan, tail, scratch),
+            _ => self.stream(tail),
+        }
+    }
+
+    /// Says why there will be no data, if none was sent, then FIN. What cannot be said at once is
+    /// not: an empty send buffer takes a line.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        if !self.has_data {
+            let _ = self.socket.write(format!("error: {refusal}\n").as_bytes());
+        }
+        self.finish();
+    }
+
+    /// Sends FIN behind everything that is queued, and drains.
+    pub fn finish(&mut self) {
+        // ENOTCONN: the client is gone; the drain finds out.
+        let _ = self.socket.shutdown_write();
+        self.phase = Phase::Drain { discarded_bytes: 0 };
+    }
+
+    /// After `finish`: whether the socket may be closed at once, for no input can be unread.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    fn receive_end(&mut self) -> Received {
+        self.has_ended = true;
+        match &self.phase {
+            Phase::Header(header) => match Request::parse(header, true) {
+                Parsed::Request(request) => Received::Request(request),
+                Parsed::Refused(refusal) => Received::Refused(refusal),
+                Parsed::Silence | Parsed::NotYet => Received::Closed(Closed::Silence),
+            },
+            Phase::Drain { .. } => Received::Closed(Closed::Drained),
+            Phase::Seek(_) | Phase::Stream => Received::Drained,
+        }
+    }
+
+    fn receive_bytes(&mut self, bytes: &[u8]) -> Received {
+        match &mut self.phase {
+            Phase::Header(header) => {
+                // Nearly every header comes in one piece, and is not copied.
+                let whole = if header.is_empty() {
+                    bytes
+                } else {
+                    Self::joined(header, bytes)
+                };
+                match Request::parse(whole, false) {
+                    Parsed::Request(request) => Received::Request(request),
+                    Parsed::Refused(refusal) => Received::Refused(refusal),
+                    Parsed::Silence | Parsed::NotYet => {
+                        if header.is_empty() {
+                            header.extend_from_slice(bytes);
+                        }
+                        Received::More
+                    }
+                }
+            }
+            Phase::Drain { discarded_bytes } => {
+                *discarded_bytes += bytes.len() as u32;
+                match *discarded_bytes > DRAIN_BYTES_MAX {
+                    true => Received::Closed(Closed::TooMuchInput),
+                    false => Received::More,
+                }
+            }
+            Phase::Seek(_) | Phase::Stream => Received::More,
+        }
+    }
+
+    /// A header that is not complete after `HEADER_BYTES_MAX` bytes is refused: more is not kept.
+    fn joined<'a>(header: &'a mut Vec<u8>, bytes: &[u8]) -> &'a [u8] {
+        let room = HEADER_BYTES_MAX - header.len();
+        header.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        header
+    }
+
+    fn go_on(&mut self, progress: Progress) {
+        match progress {
+            Progress::Searching(scan) => self.phase = Phase::Seek(scan),
+            Progress::Found(offset) => {
+                self.cursor.offset = offset;
+                self.phase = Phase::Stream;
+            }
+        }
+    }
+
+    fn seek(&mut self, scan: Scan, tail: &Tail, scratch: &mut [u8]) -> Served {
+        let span = tail.span(self.cursor.segment);
+        if span.truncated {
+            return Served::Cut(Cut::Truncated);
+        }
+        let chunk = scan.next_chunk(span.end, scratch.len().min(SERVE_BYTES_MAX) as u64);
+        if chunk.is_empty() {
+            return if span.replaced {
+                Served::Cut(Cut::Replaced)
+            } else {
+                Served::Waiting
+            };
+        }
+        let wanted = &mut scratch[..(chunk.end - chunk.start) as usize];
+        match tail
+            .segment(self.cursor.segment)
+            .read_at(wanted, chunk.start)
+        {
+            Ok(n) if n < wanted.len() => Served::Short,
+            Ok(_) => {
+                self.go_on(scan.feed(wanted));
+                Served::More
+            }
+            Err(error) => Served::Cut(Cut::Unreadable(error)),
+        }
+    }
+
+    fn stream(&mut self, tail: &Tail) -> Served {
+        let mut budget_bytes = SERVE_BYTES_MAX;
+        loop {
+            let range = match self.cursor.step(tail.span(self.cursor.segment)) {
+                Step::Send(_) if budget_bytes == 0 => return Served::More,
+                Step::Send(range) => range,
+                Step::Wait => return Served::Waiting,
+                Step::Lost => return Served::Cut(Cut::Truncated),
+                Step::Replaced => return Served::Cut(Cut::Replaced),
+            };
+            let count = budget_bytes.min((range.end - range.start) as usize);
+            match tail
+                .segment(self.cursor.segment)
+                .send_to(self.socket.as_fd(), range.start, count)
+            {
+                Ok(0) => return Served::Short,
+                Ok(n) => {
+                    self.has_data = true;
+                    self.cursor.offset += n as u64;
+                    budget_bytes -= n;
+                }
+                Err(error) => return Self::not_sent(error),
+            }
+        }
+    }
+
+    /// sendfile's errors are the socket's or the file's; only the file's are news.
+    fn not_sent(error: io::Error) -> Served {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => Served::Blocked,
+            io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable => Served::Closed(Closed::Error(error)),
+            _ => Served::Cut(Cut::Unreadable(error)),
+        }
+    }
+}

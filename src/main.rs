@@ -1,0 +1,104 @@
+//! `tail -F` as a server: start-up and exit status.
+//!
+//! A byte's journey:
+//!
+//! ```text
+//!   writer --append--> file                                             client's socket --> client
+//!                       |                                                       ^
+//!                       v event                                                 | sendfile
+//!                     watch --hint--> tails --look--> tail --fstat--> segment --+
+//!                                                      |                        ^
+//!                                       woken clients  v                        | a range of bytes
+//!                                  schedule --> server --its turn--> client --> cursor
+//! ```
+
+#![forbid(unsafe_code)]
+
+// From the command line to a listening process.
+mod cli;
+mod error;
+mod limits;
+mod listen;
+mod signals;
+
+// The loop, and what it keeps.
+mod server;
+
+mod clients;
+mod report;
+mod schedule;
+
+// One client.
+mod client;
+
+mod request;
+mod scan;
+
+mod cursor;
+mod socket;
+
+// What is followed.
+mod tails;
+
+mod roots;
+mod tail;
+
+mod segment;
+mod watch;
+
+use cli::{Cli, Instead};
+use error::Fatal;
+use limits::Limits;
+use roots::Roots;
+use server::Server;
+use signals::Signals;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+const FAILURE: u8 = 1;
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match Cli::parse_arguments() {
+        Ok(cli) => cli,
+        Err(Instead::Print(text)) => {
+            let _ = write!(std::io::stdout(), "{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(Instead::UsageError(why)) => return usage_error(&why),
+    };
+    if let Err(why) = Roots::check_names(&cli.paths) {
+        return usage_error(&why);
+    }
+    match serve(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fatal) => {
+            let _ = writeln!(std::io::stderr(), "sendtail: {fatal}");
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+fn usage_error(why: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "sendtail: {why} (see --help)");
+    ExitCode::from(USAGE)
+}
+
+fn serve(cli: Cli) -> Result<(), Fatal> {
+    report::init_log(cli.verbose, cli.quiet);
+    let signals =
+        Signals::take_over().map_err(|error| Fatal::io("cannot take signals over", &error))?;
+    let limits = Limits::new(cli.max_clients)?;
+    let header_timeout = cli.header_timeout();
+    let keepalive = cli.keepalive();
+    let roots = Roots::new(cli.paths)?;
+    let listeners = listen::listen_on(&cli.bind, cli.port, keepalive)?;
+    let listening: String = listeners
+        .iter()
+        .map(|listener| format!("listening {listener}\n"))
+        .collect();
+    let server = Server::new(signals, listeners, roots, limits, header_timeout)?;
+    let _ = std::io::stdout().write_all(listening.as_bytes());
+    server.run()
+}

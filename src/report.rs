@@ -1,0 +1,331 @@
+//! What the operator reads: log format, limits on repetition, totals, the wording of every message.
+//!
+//! | level   | what                                                            |
+//! |---------|-----------------------------------------------------------------|
+//! | error   | that the process ends                                           |
+//! | warning | losses and limits, at most one a second of a kind               |
+//! | info    | what an operator wants to know once; refusals, limited the same |
+//! | debug   | each connect and close                                          |
+
+use crate::client::{Closed, Cut};
+use crate::error::reason;
+use crate::request::Refusal;
+use crate::socket::Peer;
+use crate::tail::Note;
+
+use env_logger::{Env, Target};
+use log::{Level, LevelFilter, debug, info, log};
+
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Counters since the start, and how often each kind of message was held back.
+#[derive(Default)]
+pub struct Report {
+    pub connections: u64,
+    pub refused: u64,
+    pub sent_bytes: u64,
+    pub turns: u64,
+    repetitions: [Repetition; KINDS],
+}
+
+/// What is counted elsewhere and belongs into the totals.
+pub struct Now {
+    pub clients: usize,
+    pub files: usize,
+    pub segments: usize,
+    pub watches: usize,
+}
+
+/// Messages that others can provoke, each with a limit of its own.
+#[derive(Clone, Copy)]
+enum Kind {
+    Refused,
+    Full,
+    Cut,
+    Truncated,
+    Replaced,
+    CannotOpen,
+    CannotWatch,
+    CannotAccept,
+}
+
+const KINDS: usize = Kind::CannotAccept as usize + 1;
+
+const REPETITION_PERIOD: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Default)]
+struct Repetition {
+    said: Option<Instant>,
+    held_back: u64,
+}
+
+/// Sets up the log on stderr. RUST_LOG, when set, wins over the flags.
+pub fn init_log(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => LevelFilter::Error,
+        (_, 0) => LevelFilter::Info,
+        (_, 1) => LevelFilter::Debug,
+        (_, _) => LevelFilter::Trace,
+    };
+    let is_journal = stderr_is_journal();
+    env_logger::Builder::from_env(Env::default().default_filter_or(level.as_str()))
+        .target(Target::Stderr)
+        .format(move |line, record| match (is_journal, record.level()) {
+            (true, level) => writeln!(line, "<{}>{}", journal_priority(level), record.args()),
+            (false, Level::Info) => writeln!(line, "sendtail: {}", record.args()),
+            (false, level) => writeln!(line, "sendtail: {}: {}", level_word(level), record.args()),
+        })
+        .init();
+}
+
+impl Report {
+    pub fn only_local(&self) {
+        info!("serving this host only; -b 0.0.0.0 or -b :: opens the port to others");
+    }
+
+    pub fn connected(&self, peer: Peer) {
+        debug!("{peer} connected");
+    }
+
+    pub fn closed(&self, peer: Peer, why: &Closed) {
+        match why {
+            Closed::Silence => debug!("{peer} closed: asked for nothing"),
+            Closed::Drained => debug!("{peer} closed: done"),
+            Closed::TooMuchInput => debug!("{peer} closed: sends without end"),
+            Closed::NotDrained => debug!("{peer} closed: did not close its side in time"),
+            Closed::Gone => debug!("{peer} closed: gone"),
+            Closed::Error(error) => debug!("{peer} closed: {}", reason(error)),
+        }
+    }
+
+    /// `asked` and `why` say what the client itself is not told.
+    pub fn refused(
+        &mut self,
+        peer: Peer,
+        refusal: Refusal,
+        asked: Option<&Path>,
+        why: Option<String>,
+    ) {
+        self.refused += 1;
+        let (level, kind) = match refusal {
+            Refusal::TooManyClients | Refusal::TooManyFiles | Refusal::TryAgain => {
+                (Level::Warn, Kind::Full)
+            }
+            Refusal::NoSuchFile | Refusal::PathNeeded | Refusal::FileWasReplaced => {
+                (Level::Info, Kind::Refused)
+            }
+            _ => return debug!("{peer} refused: {refusal}"),
+        };
+        let mut message = format!("{peer} refused: {refusal}");
+        if let Some(asked) = asked {
+            let _ = write!(message, ": {}", Escaped(asked));
+        }
+        if let Some(why) = why {
+            let _ = write!(message, ": {why}");
+        }
+        self.say(level, kind, format_args!("{message}"));
+    }
+
+    pub fn cut(&mut self, peer: Peer, path: &Path, offset: u64, cut: &Cut) {
+        let path = Escaped(path);
+        match cut {
+            Cut::Truncated => self.say(
+                Level::Warn,
+                Kind::Cut,
+                format_args!("{peer} closed: {path} was truncated when it was at offset {offset}"),
+            ),
+            Cut::Replaced => {
+                debug!("{peer} closed: {path} was replaced before it had {offset} bytes")
+            }
+            Cut::Unreadable(error) => self.say(
+                Level::Warn,
+                Kind::Cut,
+                format_args!(
+                    "{peer} closed: cannot read {path} at offset {offset}: {}",
+                    reason(error)
+                ),
+            ),
+        }
+    }
+
+    pub fn note(&mut self, note: &Note) {
+        match note {
+            Note::Truncated { path, end, clients } => self.say(
+                Level::Warn,
+                Kind::Truncated,
+                format_args!(
+                    "{} was truncated at {end} bytes; {clients} clients are closed",
+                    Escaped(path)
+                ),
+            ),
+            Note::Replaced { path } => self.say(
+                Level::Info,
+                Kind::Replaced,
+                format_args!(
+                    "another file is now {}; its earlier clients stay with the old one",
+                    Escaped(path)
+                ),
+            ),
+            Note::CannotOpen { path, why } => self.say(
+                Level::Warn,
+                Kind::CannotOpen,
+                format_args!("cannot open {}: {why}; waiting for it", Escaped(path)),
+            ),
+            Note::CannotWatch { path, why } => self.say(
+                Level::Warn,
+                Kind::CannotWatch,
+                format_args!(
+                    "cannot watch {}: {why}; looking at it four times a second",
+                    Escaped(path)
+                ),
+            ),
+        }
+    }
+
+    pub fn cannot_accept(&mut self, error: &io::Error) {
+        self.say(
+            Level::Warn,
+            Kind::CannotAccept,
+            format_args!("cannot accept connections: {}", reason(error)),
+        );
+    }
+
+    pub fn totals(&self, now: &Now) {
+        info!(
+            "totals: clients {}, files {}, segments {}, watches {}, connections {}, refused {}, \
+             sent {}, turns {}",
+            now.clients,
+            now.files,
+            now.segments,
+            now.watches,
+            self.connections,
+            self.refused,
+            self.sent_bytes,
+            self.turns
+        );
+    }
+
+    /// One client of the totals. `path` is `None` before it has asked for one.
+    pub fn client(&self, peer: Peer, path: Option<&Path>, offset: u64, behind_bytes: u64) {
+        match path {
+            None => info!("client {peer}: no request yet"),
+            Some(path) => info!(
+                "client {peer}: {} offset {offset}, {behind_bytes} bytes behind",
+                Escaped(path)
+            ),
+        }
+    }
+
+    pub fn stopping(&self, clients: usize) {
+        info!("stopping; {clients} clients to drain");
+    }
+
+    fn say(&mut self, level: Level, kind: Kind, message: fmt::Arguments) {
+        let repetition = &mut self.repetitions[kind as usize];
+        let now = Instant::now();
+        if repetition
+            .said
+            .is_some_and(|said| now.duration_since(said) < REPETITION_PERIOD)
+        {
+            repetition.held_back += 1;
+            return;
+        }
+        match repetition.held_back {
+            0 => log!(level, "{message}"),
+            held_back => log!(level, "{message} (and {held_back} more of this kind)"),
+        }
+        *repetition = Repetition {
+            said: Some(now),
+            held_back: 0,
+        };
+    }
+}
+
+/// A name in the log: what strangers may choose must not move the cursor, begin a line or look like
+/// something else.
+pub struct Escaped<'a>(pub &'a Path);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        for chunk in self.0.as_os_str().as_bytes().utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character.is_control() || character == '\\' {
+                    true => write!(f, "{}", character.escape_default())?,
+                    false => f.write_char(character)?,
+                }
+            }
+            write!(f, "{}", chunk.invalid().escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+/// systemd says in JOURNAL_STREAM which device and inode it gave as stderr (systemd.exec(5)).
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let Ok(metadata) = fs::metadata("/proc/self/fd/2") else {
+        return false;
+    };
+    stream == format!("{}:{}", metadata.dev(), metadata.ino())
+}
+
+/// sd-daemon(3).
+fn journal_priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warning",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn names_are_escaped() {
+        for (name, expected) in [
+            (&b"access.log"[..], "access.log"),
+            ("d\u{e9}j\u{e0} vu".as_bytes(), "d\u{e9}j\u{e0} vu"),
+            (b"a\x1b[31m\nb", "a\\u{1b}[31m\\nb"),
+            (b"a\\n", "a\\\\n"),
+            (b"a\xffb", "a\\xffb"),
+            ("a\u{9b}b".as_bytes(), "a\\u{9b}b"),
+        ] {
+            assert_eq!(
+                Escaped(Path::new(OsStr::from_bytes(name))).to_string(),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn a_kind_is_said_once_a_second() {
+        let mut report = Report::default();
+        for _ in 0..3 {
+            report.cannot_accept(&io::Error::from(io::ErrorKind::OutOfMemory));
+        }
+        assert_eq!(report.repetitions[Kind::CannotAccept as usize].held_back, 2);
+        assert!(report.repetitions[Kind::Full as usize].said.is_none());
+    }
+}

@@ -1,0 +1,339 @@
+//! The event loop: owns poll, listeners, tails, clients; knows where each client is.
+//!
+//! One turn: poll, note every event and act on none, accept, look at the files hinted at, read what
+//! clients sent, serve, expire deadlines. Edges come once, so one rule covers listeners, inotify
+//! and sockets: readiness is remembered until `WouldBlock` takes it away.
+
+mod arrive;
+
+mod depart;
+
+use crate::client::{Closed, SERVE_BYTES_MAX, Served};
+use crate::clients::{At, Clients};
+use crate::error::Fatal;
+use crate::limits::Limits;
+use crate::listen::Listener;
+use crate::report::{Now, Report};
+use crate::request::Refusal;
+use crate::roots::Roots;
+use crate::schedule::{Due, Lane, Schedule};
+use crate::signals::{Order, Signals};
+use crate::tail::News;
+use crate::tails::{TURN_LOOKS_MAX, Tails};
+use crate::watch::TailKey;
+
+use mio::event::Event;
+use mio::{Events, Poll, Token};
+
+use std::io;
+use std::mem;
+use std::time::{Duration, Instant};
+
+const WATCH: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+const FIRST_LISTENER: Token = Token(usize::MAX - 2);
+
+const EVENTS_MAX: usize = 1024;
+
+/// SIGUSR1 with ten thousand clients must not stop the others.
+const TURN_REPORTS_MAX: usize = 100;
+
+/// The running server.
+pub struct Server {
+    poll: Poll,
+    signals: Signals,
+    listeners: Vec<Listener>,
+    tails: Tails,
+    clients: Clients,
+    schedule: Schedule,
+    limits: Limits,
+    report: Report,
+    header_timeout: Duration,
+    /// The time at the beginning of the turn.
+    now: Instant,
+    /// accept(2) failed a moment ago.
+    is_accept_paused: bool,
+    /// The slot from which SIGUSR1's list of clients goes on.
+    reporting: Option<usize>,
+    is_stopping: bool,
+    is_over: bool,
+    news: News,
+    scratch: Box<[u8]>,
+}
+
+impl Server {
+    /// Everything that can fail at start-up has been done by the caller, but for poll and inotify.
+    pub fn new(
+        signals: Signals,
+        mut listeners: Vec<Listener>,
+        roots: Roots,
+        limits: Limits,
+        header_timeout: Duration,
+    ) -> Result<Server, Fatal> {
+        let fatal = |error: io::Error| Fatal::io("cannot use epoll", &error);
+        let poll = Poll::new().map_err(fatal)?;
+        let tails = Tails::new(roots);
+        tails.register(poll.registry(), WATCH).map_err(fatal)?;
+        signals.register(poll.registry(), SIGNALS).map_err(fatal)?;
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            listener
+                .register(poll.registry(), Token(FIRST_LISTENER.0 - index))
+                .map_err(fatal)?;
+        }
+        Ok(Server {
+            poll,
+            signals,
+            listeners,
+            tails,
+            clients: Clients::default(),
+            schedule: Schedule::default(),
+            limits,
+            report: Report::default(),
+            header_timeout,
+            now: Instant::now(),
+            is_accept_paused: false,
+            reporting: None,
+            is_stopping: false,
+            is_over: false,
+            news: News::default(),
+            scratch: vec![0; SERVE_BYTES_MAX].into_boxed_slice(),
+        })
+    }
+
+    /// Serves until a signal says stop. Fails only if poll itself does.
+    pub fn run(mut self) -> Result<(), Fatal> {
+        if self.listeners.iter().all(Listener::is_local) {
+            self.report.only_local();
+        }
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while !self.is_over {
+            match self.poll.poll(&mut events, self.sleep()) {
+                // SIGSTOP and SIGCONT interrupt epoll_wait(2) without any handler.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Fatal::io("cannot wait for events", &error)),
+                Ok(()) => {}
+            }
+            self.now = Instant::now();
+            self.report.turns += 1;
+            events.iter().for_each(|event| self.note(event));
+            self.accept();
+            self.refresh_tails();
+            self.receive();
+            self.serve();
+            self.expire();
+            self.report_clients();
+            #[cfg(debug_assertions)]
+            self.check_invariants();
+        }
+        Ok(())
+    }
+
+    fn sleep(&self) -> Option<Duration> {
+        let has_work = self.schedule.has_work()
+            || self.tails.has_work()
+            || self.reporting.is_some()
+            || (self.listeners.iter().any(|listener| listener.is_due) && self.may_accept());
+        if has_work {
+            Some(Duration::ZERO)
+        } else {
+            self.schedule.sleep(Instant::now())
+        }
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event.token() {
+            WATCH => self.tails.note_readable(),
+            SIGNALS => self.heed_signals(),
+            token if FIRST_LISTENER.0 - token.0 < self.listeners.len() => {
+                self.listeners[FIRST_LISTENER.0 - token.0].is_due = true;
+            }
+            token => self.note_client(token, event),
+        }
+    }
+
+    fn note_client(&mut self, token: Token, event: &Event) {
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        // A half-closed client shows as read-closed only; a reset one, and one of a unix socket
+        // that is gone, as both.
+        seat.is_gone |= event.is_error() || event.is_write_closed();
+        if (seat.is_gone || event.is_readable() || event.is_read_closed())
+            && !mem::replace(&mut seat.is_in_inbox, true)
+        {
+            self.schedule.push_inbox(token);
+        }
+        if event.is_writable() && seat.at == At::Blocked {
+            self.line_up(token);
+        }
+    }
+
+    fn heed_signals(&mut self) {
+        while let Some(order) = self.signals.next_order() {
+            match order {
+                Order::Stop if self.is_stopping => self.is_over = true,
+                Order::Stop => self.stop(),
+                Order::Look => self.tails.suspect_all(),
+                Order::Report => self.report_totals(),
+            }
+        }
+    }
+
+    fn refresh_tails(&mut self) {
+        if self.tails.has_work() {
+            self.tails.refresh(&mut self.news);
+            self.spread_news();
+        }
+    }
+
+    /// Puts a client that has something to do where its turn comes.
+    fn line_up(&mut self, token: Token) {
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        let Some(key) = seat.tail else { return };
+        seat.at = At::Ready;
+        let cursor = seat.client.cursor();
+        let behind_bytes = self.tails[key]
+            .span(cursor.segment)
+            .end
+            .saturating_sub(cursor.offset);
+        let is_backlog = seat.client.is_seeking() || behind_bytes > SERVE_BYTES_MAX as u64;
+        self.schedule.push(
+            if is_backlog {
+                Lane::Backlog
+            } else {
+                Lane::Followers
+            },
+            token,
+        );
+    }
+
+    /// All followers first; then one share of backlog, so that a follower never waits for more than
+    /// that.
+    fn serve(&mut self) {
+        for _ in 0..self.schedule.len(Lane::Followers) {
+            let Some(token) = self.schedule.pop(Lane::Followers) else {
+                break;
+            };
+            self.serve_client(token);
+        }
+        while let Some(token) = self.schedule.pop(Lane::Backlog) {
+            if self.serve_client(token) {
+                break;
+            }
+        }
+    }
+
+    /// False: the client has gone, or does not want anything any more.
+    fn serve_client(&mut self, token: Token) -> bool {
+        let Some(seat) = self.clients.seat(token).filter(|seat| seat.at == At::Ready) else {
+            return false;
+        };
+        let Some(key) = seat.tail else { return false };
+        let before = seat.client.cursor();
+        let is_seeking = seat.client.is_seeking();
+        let served = seat.client.serve(&self.tails[key], &mut self.scratch);
+        let cursor = seat.client.cursor();
+        if !is_seeking {
+            self.report.sent_bytes += cursor.offset - before.offset;
+        }
+        match served {
+            Served::More => self.line_up(token),
+            Served::Blocked => seat.at = At::Blocked,
+            Served::Waiting => seat.at = At::Waiting(self.tails[key].wait(cursor.segment, token)),
+            Served::Short => {
+                // It waits first: if the file is as long as it was after all, nothing spins.
+                seat.at = At::Waiting(self.tails[key].wait(cursor.segment, token));
+                self.tails.measure(key, cursor.segment, &mut self.news);
+                self.spread_news();
+            }
+            Served::Cut(cut) => self.cut(token, &cut),
+            Served::Closed(why) => self.close(token, why),
+        }
+        true
+    }
+
+    /// Wakes whom the looks have found something for, and tells the operator what they have found.
+    fn spread_news(&mut self) {
+        let mut news = mem::take(&mut self.news);
+        news.notes
+            .drain(..)
+            .for_each(|note| self.report.note(&note));
+        news.woken.drain(..).for_each(|token| self.line_up(token));
+        self.news = news;
+    }
+
+    fn expire(&mut self) {
+        for _ in 0..TURN_LOOKS_MAX {
+            match self.schedule.pop_due(self.now) {
+                None => break,
+                Some(Due::Header(token)) => {
+                    self.refuse(
+                        token,
+                        Refusal::NoHeader {
+                            within_seconds: self.header_timeout.as_secs(),
+                        },
+                    );
+                }
+                Some(Due::Drain(token)) => self.close(token, Closed::NotDrained),
+                Some(Due::Accept) => self.is_accept_paused = false,
+                Some(Due::Exit) => self.is_over = true,
+                Some(Due::Tick(key)) => {
+                    let next = self.tails.tick(key, &mut self.news);
+                    self.schedule.arm(Due::Tick(key), self.now + next);
+                    self.spread_news();
+                }
+            }
+        }
+    }
+
+    fn report_totals(&mut self) {
+        self.report.totals(&Now {
+            clients: self.clients.len(),
+            files: self.tails.len(),
+            segments: self.tails.open_segments(),
+            watches: self.tails.watches(),
+        });
+        self.reporting = Some(0);
+    }
+
+    fn report_clients(&mut self) {
+        let Some(slot) = self.reporting else { return };
+        let (seats, next) = self.clients.page(slot, TURN_REPORTS_MAX);
+        for seat in seats {
+            let cursor = seat.client.cursor();
+            let behind = |key: TailKey| {
+                self.tails[key]
+                    .span(cursor.segment)
+                    .end
+                    .saturating_sub(cursor.offset)
+            };
+            let path = seat.tail.map(|key| self.tails[key].path());
+            self.report
+                .client(seat.peer, path, cursor.offset, seat.tail.map_or(0, behind));
+        }
+        self.reporting = next;
+    }
+
+    /// Every client is where the table says, and nowhere else.
+    #[cfg(debug_assertions)]
+    fn check_invariants(&self) {
+        let mut lined_up: Vec<Token> = self.schedule.lined_up().collect();
+        lined_up.sort_unstable();
+        for (token, seat) in self.clients.iter() {
+            let is_waiting = |waiting, key: TailKey| {
+                let segment = seat.client.cursor().segment;
+                self.tails[key].waiting_client(segment, waiting) == Some(token)
+            };
+            let is_right = match seat.at {
+                At::Header => seat.tail.is_none() && seat.client.is_in_header(),
+                At::Ready => seat.tail.is_some() && lined_up.binary_search(&token).is_ok(),
+                At::Waiting(waiting) => seat.tail.is_some_and(|key| is_waiting(waiting, key)),
+                At::Blocked => seat.tail.is_some() && !seat.client.is_in_header(),
+                At::Draining => seat.tail.is_none() && seat.client.is_draining(),
+            };
+            assert!(is_right, "client {} is not {:?}", seat.peer, seat.at);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! How a client comes: accepted, read, attached to what it asked for.
+
+use super::Server;
+use crate::client::{Client, Closed, Received};
+use crate::clients::At;
+use crate::limits::ANSWERED_MAX;
+use crate::request::{Refusal, Request};
+use crate::roots;
+use crate::schedule::Due;
+use crate::socket::{Peer, Socket};
+use crate::watch::TailKey;
+
+use mio::Token;
+
+use std::io;
+use std::time::Duration;
+
+/// A connection costs 10 us or so to accept: followers wait less than a millisecond for a flood of
+/// them.
+const TURN_ACCEPTS_MAX: usize = 64;
+
+/// The same for what clients send: to open a file takes as long.
+const TURN_RECEIVES_MAX: usize = 64;
+
+/// How long to wait after accept(2) failed for want of descriptors or memory, if no client leaves
+/// before.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Server {
+    pub(super) fn accept(&mut self) {
+        for index in 0..self.listeners.len() {
+            for _ in 0..TURN_ACCEPTS_MAX {
+                if !self.listeners[index].is_due || !self.may_accept() {
+                    break;
+                }
+                match self.listeners[index].accept() {
+                    Ok((socket, peer)) => self.welcome(socket, peer),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.listeners[index].is_due = false
+                    }
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) => self.pause_accepting(&error),
+                }
+            }
+        }
+    }
+
+    /// Edge-triggered, epoll would stall after EMFILE until the next connection, descriptors or
+    /// not: so it is remembered.
+    fn pause_accepting(&mut self, error: &io::Error) {
+        self.report.cannot_accept(error);
+        self.is_accept_paused = true;
+        self.schedule.arm(Due::Accept, self.now + ACCEPT_PAUSE);
+    }
+
+    pub(super) fn may_accept(&self) -> bool {
+        let has_seat = !self.is_full() || self.clients.over_limit() < ANSWERED_MAX;
+        has_seat
+            && !self.is_accept_paused
+            && self
+                .limits
+                .have_room_for_client(self.clients.len(), self.tails.open_segments())
+    }
+
+    fn is_full(&self) -> bool {
+        self.clients.len() - self.clients.over_limit() >= self.limits.clients_max
+    }
+
+    fn welcome(&mut self, socket: Socket, peer: Peer) {
+        let is_full = self.is_full();
+        let token = self.clients.insert(Client::new(socket), peer, is_full);
+        self.report.connections += 1;
+        self.report.connected(peer);
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        if let Err(error) = seat.client.register(self.poll.registry(), token) {
+            self.close(token, Closed::Error(error));
+        } else if is_full {
+            self.refuse(token, Refusal::TooManyClients);
+        } else {
+            self.schedule
+                .arm(Due::Header(token), self.now + self.header_timeout);
+        }
+    }
+
+    pub(super) fn receive(&mut self) {
+        for _ in 0..self.schedule.inbox_len().min(TURN_RECEIVES_MAX) {
+            let Some(token) = self.schedule.pop_inbox() else {
+                break;
+            };
+            let Some(seat) = self.clients.seat(token) else {
+                continue;
+            };
+            seat.is_in_inbox = false;
+            if seat.is_gone {
+                let has_ended_in_order = seat.at == At::Draining;
+                self.close(
+                    token,
+                    if has_ended_in_order {
+                        Closed::Drained
+                    } else {
+                        Closed::Gone
+                    },
+                );
+                continue;
+            }
+            let received = seat.client.receive(&mut self.scratch);
+            if !matches!(received, Received::Drained | Received::Closed(_)) {
+                seat.is_in_inbox = true;
+                self.schedule.push_inbox(token);
+            }
+            match received {
+                Received::More | Received::Drained => {}
+                Received::Request(request) => self.begin(token, request),
+                Received::Refused(refusal) => self.refuse(token, refusal),
+                Received::Closed(why) => self.close(token, why),
+            }
+        }
+    }
+
+    fn begin(&mut self, token: Token, request: Request) {
+        let key = match self.follow(&request) {
+            Ok(key) => key,
+            Err((refusal, why)) => {
+                let Some(seat) = self.clients.seat(token) else {
+                    return;
+                };
+                self.report
+                    .refused(seat.peer, refusal, request.path.as_deref(), why);
+                return self.finish(token, Some(refusal));
+            }
+        };
+        self.schedule.cancel(Due::Header(token));
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        let segment = self.tails[key].enter();
+        seat.tail = Some(key);
+        seat.client
+            .begin(request.start, segment, self.tails[key].span(segment).end);
+        self.line_up(token);
+    }
+
+    /// The tail of what is asked for; or what the client is told, and what only the log is.
+    fn follow(&mut self, request: &Request) -> Result<TailKey, (Refusal, Option<String>)> {
+        let place = self
+            .tails
+            .resolve(request.path.as_deref())
+            .map_err(|refusal| (refusal, None))?;
+        let is_new = !self.tails.is_followed(&place);
+        let (clients, names, files) = (
+            self.clients.len(),
+            self.tails.len(),
+            self.tails.open_segments(),
+        );
+        if is_new && !self.limits.have_room_for_name(clients, names, files) {
+            return Err((Refusal::TooManyFiles, None));
+        }
+        let followed = self.tails.follow(place, &mut self.news);
+        self.spread_news();
+        let key = followed
+            .map_err(|error| (roots::refusal(&error), Some(roots::open_failure(&error))))?;
+        if is_new {
+            self.schedule
+                .arm(Due::Tick(key), self.now + self.tails.first_tick(key));
+        }
+        Ok(key)
+    }
+}
+
+/// accept(2): errors that were pending on the new connection, to be treated like none. The next one
+/// may be good.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | Interrupted
+            | NetworkDown
+            | HostUnreachable
+            | NetworkUnreachable
+            | Unsupported
+    )
+}

@@ -1,0 +1,117 @@
+//! How a client goes: cut off, refused, finished in order, closed.
+
+use super::Server;
+use crate::client::{Closed, Cut};
+use crate::clients::At;
+use crate::request::Refusal;
+use crate::schedule::Due;
+
+use mio::Token;
+
+use std::mem;
+use std::time::Duration;
+
+/// How long a client has to read the rest and close its side after our FIN.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Server {
+    /// A client that cannot go on.
+    pub(super) fn cut(&mut self, token: Token, cut: &Cut) {
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        if let Some(key) = seat.tail {
+            self.report.cut(
+                seat.peer,
+                self.tails[key].path(),
+                seat.client.cursor().offset,
+                cut,
+            );
+        }
+        self.finish(
+            token,
+            Some(match cut {
+                Cut::Truncated | Cut::Replaced => Refusal::FileWasReplaced,
+                Cut::Unreadable(_) => Refusal::TryAgain,
+            }),
+        );
+    }
+
+    /// A client whose request is not granted.
+    pub(super) fn refuse(&mut self, token: Token, refusal: Refusal) {
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        self.report.refused(seat.peer, refusal, None, None);
+        self.finish(token, Some(refusal));
+    }
+
+    /// Ends a stream in order, with an `error:` line if there was no data; the socket stays for as
+    /// long as it drains.
+    pub(super) fn finish(&mut self, token: Token, refusal: Option<Refusal>) {
+        self.leave_tail(token);
+        self.schedule.cancel(Due::Header(token));
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        match refusal {
+            Some(refusal) => seat.client.refuse(refusal),
+            None => seat.client.finish(),
+        }
+        seat.at = At::Draining;
+        if seat.client.has_ended() {
+            self.close(token, Closed::Drained);
+        } else {
+            self.schedule
+                .arm(Due::Drain(token), self.now + DRAIN_TIMEOUT);
+        }
+    }
+
+    pub(super) fn close(&mut self, token: Token, why: Closed) {
+        self.leave_tail(token);
+        self.schedule.cancel(Due::Header(token));
+        self.schedule.cancel(Due::Drain(token));
+        let Some(seat) = self.clients.remove(token) else {
+            return;
+        };
+        self.report.closed(seat.peer, &why);
+        if mem::take(&mut self.is_accept_paused) {
+            self.schedule.cancel(Due::Accept);
+        }
+        self.is_over |= self.is_stopping && self.clients.len() == 0;
+    }
+
+    fn leave_tail(&mut self, token: Token) {
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        let Some(key) = seat.tail.take() else { return };
+        let segment = seat.client.cursor().segment;
+        if let At::Waiting(waiting) = seat.at {
+            self.tails[key].stop_waiting(segment, waiting);
+        }
+        if self.tails.leave(key, segment) {
+            self.schedule.cancel(Due::Tick(key));
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.is_stopping = true;
+        self.listeners.clear();
+        self.report.stopping(self.clients.len());
+        self.is_over = self.clients.len() == 0;
+        self.schedule.arm(Due::Exit, self.now + DRAIN_TIMEOUT);
+        let everybody: Vec<Token> = self.clients.iter().map(|(token, _)| token).collect();
+        for token in everybody {
+            let Some(seat) = self
+                .clients
+                .seat(token)
+                .filter(|seat| seat.at != At::Draining)
+            else {
+                continue;
+            };
+            let has_begun = !seat.client.is_in_header() && !seat.client.is_seeking();
+            self.finish(token, (!has_begun).then_some(Refusal::ShuttingDown));
+        }
+    }
+}
