@@ -28,22 +28,24 @@ mod clients;
 mod report;
 mod schedule;
 
-// One client.
+// One client: what it asks for, where that is, how it gets it.
 mod client;
 
+mod cursor;
 mod request;
 mod scan;
-
-mod cursor;
 mod socket;
 
-// What is followed.
+// Everything that is followed; one name; its files; how changes are heard of.
 mod tails;
 
-mod roots;
 mod tail;
 
+mod roots;
 mod segment;
+
+mod name;
+mod news;
 mod watch;
 
 use cli::{Cli, Instead};

@@ -9,9 +9,9 @@
 
 use crate::client::{Closed, Cut};
 use crate::error::reason;
+use crate::news::Note;
 use crate::request::Refusal;
 use crate::socket::Peer;
-use crate::tail::Note;
 
 use env_logger::{Env, Target};
 use log::{Level, LevelFilter, debug, info, log};

@@ -11,6 +11,8 @@
 //! There is always a newest segment: before there is a file, it is one that is still to come.
 
 use crate::cursor::{SegmentId, Span};
+use crate::name::WatchedName;
+use crate::news::{News, Note};
 use crate::roots::{self, Place, Roots};
 use crate::segment::{Identity, Measured, Segment};
 use crate::watch::{TailKey, Watch, WatchId};
@@ -19,7 +21,6 @@ use mio::Token;
 use slab::Slab;
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,40 +49,6 @@ struct Held {
     /// Clients whose cursor is in this segment, and those of them who wait for it to grow.
     clients: usize,
     waiting: Slab<Token>,
-}
-
-struct WatchedName {
-    directory: PathBuf,
-    name: OsString,
-    watched: Option<(WatchId, Identity)>,
-}
-
-/// What the looks of a turn have brought: whom to wake, and what an operator should hear. Kept and
-/// used again.
-#[derive(Default)]
-pub struct News {
-    pub woken: Vec<Token>,
-    pub notes: Vec<Note>,
-}
-
-/// Something that happened to a followed name.
-pub enum Note {
-    Truncated {
-        path: PathBuf,
-        end: u64,
-        clients: usize,
-    },
-    Replaced {
-        path: PathBuf,
-    },
-    CannotOpen {
-        path: PathBuf,
-        why: String,
-    },
-    CannotWatch {
-        path: PathBuf,
-        why: String,
-    },
 }
 
 impl Tail {
@@ -285,7 +252,7 @@ impl Tail {
             return;
         };
         let (asked, real) = (&self.names[0], WatchedName::new(&real));
-        if real.name != asked.name || real.directory_identity() != asked.directory_identity() {
+        if !real.is_same_as(asked) {
             self.names.push(real);
         }
     }
@@ -399,47 +366,6 @@ impl Held {
         self.segment.close();
         if let Some(id) = self.watch.take() {
             watch.remove_file(id, tail);
-        }
-    }
-}
-
-impl WatchedName {
-    fn new(path: &Path) -> WatchedName {
-        let name = path.file_name().unwrap_or_default().to_os_string();
-        WatchedName {
-            directory: roots::parent(path).to_path_buf(),
-            name,
-            watched: None,
-        }
-    }
-
-    fn directory_identity(&self) -> Option<Identity> {
-        fs::metadata(&self.directory)
-            .ok()
-            .map(|metadata| Identity::of(&metadata))
-    }
-
-    /// A directory that is not there is no failure: the tick finds it when it comes back.
-    fn watch(&mut self, tail: TailKey, watch: &mut Watch) -> io::Result<()> {
-        let Some(directory) = self.directory_identity() else {
-            self.unwatch(tail, watch);
-            return Ok(());
-        };
-        if self
-            .watched
-            .is_some_and(|(id, watched)| watched == directory && watch.has(id))
-        {
-            return Ok(());
-        }
-        self.unwatch(tail, watch);
-        let id = watch.add_name(&self.directory, &self.name, tail)?;
-        self.watched = Some((id, directory));
-        Ok(())
-    }
-
-    fn unwatch(&mut self, tail: TailKey, watch: &mut Watch) {
-        if let Some((id, _)) = self.watched.take() {
-            watch.remove_name(id, &self.name, tail);
         }
     }
 }

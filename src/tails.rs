@@ -2,9 +2,10 @@
 //! what they concern.
 
 use crate::cursor::SegmentId;
+use crate::news::News;
 use crate::request::Refusal;
 use crate::roots::{self, Place, Roots};
-use crate::tail::{News, Tail};
+use crate::tail::Tail;
 use crate::watch::{Hint, TailKey, Watch};
 
 use mio::{Registry, Token};
