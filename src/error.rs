@@ -1,9 +1,12 @@
-//! Failures that end the process, worded for an operator.
+//! Failures that end the process, worded for an operator; what keeps a strange name from garbling
+//! a message.
 
 use nix::errno::Errno;
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// One line: what could not be done, and why.
 #[derive(Debug)]
@@ -39,5 +42,47 @@ pub fn reason(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => Errno::from_raw(number).desc().to_string(),
         None => error.to_string(),
+    }
+}
+
+/// A name in a message: what strangers may choose must not move the cursor, begin a line or look
+/// like something else.
+pub struct Escaped<'a>(pub &'a Path);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        for chunk in self.0.as_os_str().as_bytes().utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character.is_control() || character == '\\' {
+                    true => write!(f, "{}", character.escape_default())?,
+                    false => f.write_char(character)?,
+                }
+            }
+            write!(f, "{}", chunk.invalid().escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn names_are_escaped() {
+        for (name, expected) in [
+            (&b"access.log"[..], "access.log"),
+            ("d\u{e9}j\u{e0} vu".as_bytes(), "d\u{e9}j\u{e0} vu"),
+            (b"a\x1b[31m\nb", "a\\u{1b}[31m\\nb"),
+            (b"a\\n", "a\\\\n"),
+            (b"a\xffb", "a\\xffb"),
+            ("a\u{9b}b".as_bytes(), "a\\u{9b}b"),
+        ] {
+            assert_eq!(
+                Escaped(Path::new(OsStr::from_bytes(name))).to_string(),
+                expected
+            );
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! TCP and unix listeners.
 
 use crate::cli::Address;
-use crate::error::Fatal;
+use crate::error::{Escaped, Fatal};
 use crate::socket::{Peer, Socket};
 
 use mio::event::Source;
@@ -226,7 +226,7 @@ impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match &self.socket {
             Listening::Tcp(_, address) => address.fmt(f),
-            Listening::Unix(_, file) => write!(f, "unix:{}", file.path.display()),
+            Listening::Unix(_, file) => write!(f, "unix:{}", Escaped(&file.path)),
         }
     }
 }

@@ -49,13 +49,14 @@ mod news;
 mod watch;
 
 use cli::{Cli, Instead};
-use error::Fatal;
+use error::{Escaped, Fatal};
 use limits::Limits;
 use roots::Roots;
 use server::Server;
 use signals::Signals;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 const FAILURE: u8 = 1;
@@ -75,16 +76,18 @@ fn main() -> ExitCode {
     }
     match serve(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fatal) => {
-            let _ = writeln!(std::io::stderr(), "sendtail: {fatal}");
-            ExitCode::from(FAILURE)
-        }
+        Err(fatal) => fail(&fatal.to_string(), FAILURE),
     }
 }
 
 fn usage_error(why: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "sendtail: {why} (see --help)");
-    ExitCode::from(USAGE)
+    fail(&format!("{why} (see --help)"), USAGE)
+}
+
+/// One line, whatever the arguments were. That nobody reads it is no reason to fail differently.
+fn fail(why: &str, status: u8) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "sendtail: {}", Escaped(Path::new(why)));
+    ExitCode::from(status)
 }
 
 fn serve(cli: Cli) -> Result<(), Fatal> {

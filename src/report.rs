@@ -8,7 +8,7 @@
 //! | debug   | each connect and close                                          |
 
 use crate::client::{Closed, Cut};
-use crate::error::reason;
+use crate::error::{Escaped, reason};
 use crate::news::Note;
 use crate::request::Refusal;
 use crate::socket::Peer;
@@ -19,7 +19,6 @@ use log::{Level, LevelFilter, debug, info, log};
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -247,25 +246,6 @@ impl Report {
     }
 }
 
-/// A name in the log: what strangers may choose must not move the cursor, begin a line or look like
-/// something else.
-pub struct Escaped<'a>(pub &'a Path);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        for chunk in self.0.as_os_str().as_bytes().utf8_chunks() {
-            for character in chunk.valid().chars() {
-                match character.is_control() || character == '\\' {
-                    true => write!(f, "{}", character.escape_default())?,
-                    false => f.write_char(character)?,
-                }
-            }
-            write!(f, "{}", chunk.invalid().escape_ascii())?;
-        }
-        Ok(())
-    }
-}
-
 /// systemd says in JOURNAL_STREAM which device and inode it gave as stderr (systemd.exec(5)).
 fn stderr_is_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
@@ -300,24 +280,6 @@ fn level_word(level: Level) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::OsStr;
-
-    #[test]
-    fn names_are_escaped() {
-        for (name, expected) in [
-            (&b"access.log"[..], "access.log"),
-            ("d\u{e9}j\u{e0} vu".as_bytes(), "d\u{e9}j\u{e0} vu"),
-            (b"a\x1b[31m\nb", "a\\u{1b}[31m\\nb"),
-            (b"a\\n", "a\\\\n"),
-            (b"a\xffb", "a\\xffb"),
-            ("a\u{9b}b".as_bytes(), "a\\u{9b}b"),
-        ] {
-            assert_eq!(
-                Escaped(Path::new(OsStr::from_bytes(name))).to_string(),
-                expected
-            );
-        }
-    }
 
     #[test]
     fn a_kind_is_said_once_a_second() {
