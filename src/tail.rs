@@ -11,6 +11,7 @@
 //! There is always a newest segment: before there is a file, it is one that is still to come.
 
 use crate::cursor::{SegmentId, Span};
+use crate::error::reason;
 use crate::name::WatchedName;
 use crate::news::{News, Note};
 use crate::roots::{self, Place, Roots};
@@ -300,7 +301,7 @@ impl Tail {
             failure = newest.watch(self.key, watch).err().or(failure);
         }
         if let (None, Some(error)) = (&self.unwatched, &failure) {
-            let why = crate::error::reason(error);
+            let why = reason(error);
             news.notes.push(Note::CannotWatch {
                 path: self.path.clone(),
                 why,
