@@ -96,9 +96,10 @@ pub enum Closed {
     Error(io::Error),
 }
 
-/// What one serve may send or search: small enough that a follower waits 30 us for a reader of
-/// backlog.
-pub const SERVE_BYTES_MAX: usize = 128 << 10;
+/// What one serve may send or search. A follower waits for one of these and never for more: 25 us
+/// at 0.1 s a GB. Measured against the bare loop's 1 MiB, eight readers cost 1.2 times its CPU with
+/// 128 KiB and 1.15 with 256 KiB.
+pub const SERVE_BYTES_MAX: usize = 256 << 10;
 
 /// What one turn takes from a client that sends without end.
 const RECEIVE_BYTES_MAX: usize = 16 << 10;
