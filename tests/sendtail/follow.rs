@@ -1,0 +1,291 @@
+//! Plain following: what is appended reaches every client of the file, in order and once, however
+//! large the file is and whatever name it bears by now.
+use crate::support::{Client, Log, Server, append, numbered_lines, wait_until};
+
+#[test]
+fn appends_of_any_size_arrive_as_written() {
+    let log = Log::new("");
+    let server = log.server();
+    let mut random = Random(1);
+    let appends: Vec<Vec<u8>> = (0..400)
+        .map(|_| {
+            let size = 1 << random.below(17);
+            (0..=random.below(size))
+                .map(|_| random.below(256) as u8)
+                .collect()
+        })
+        .collect();
+    let everything = appends.concat();
+    let mut clients: Vec<Client> = ["0\n", "-5\n", "+1\n", "-0\n"]
+        .map(|start| server.ask(start))
+        .into();
+    clients
+        .iter()
+        .for_each(|client| server.wait_for_request(client));
+    std::thread::scope(|scope| {
+        for client in &mut clients {
+            scope.spawn(|| client.expect(&everything));
+        }
+        for bytes in &appends {
+            log.append(bytes);
+        }
+    });
+    // A latecomer gets from the file what the others got as it grew.
+    server.ask("0\n").expect(&everything);
+}
+
+#[test]
+fn a_hundred_clients_get_the_same() {
+    let content = numbered_lines(2000);
+    let log = Log::new(&content);
+    let server = log.server();
+    let mut clients: Vec<Client> = (0..100).map(|_| server.ask("0\n")).collect();
+    for number in 0..50 {
+        log.append(format!("append {number}\n"));
+    }
+    let everything = std::fs::read(&log.path).expect("it is there");
+    for client in &mut clients {
+        client.expect(&everything);
+    }
+    log.append("the end\n");
+    for client in &mut clients {
+        client.expect(b"the end\n");
+    }
+}
+
+#[test]
+fn one_stuck_client_among_hundreds_delays_nobody_and_loses_nothing() {
+    const MEGABYTES: u64 = 96;
+    let log = Log::sparse(MEGABYTES << 20, "last line");
+    let server = log.server();
+    // Nobody reads here: after some megabytes the kernel's buffers are full.
+    let mut stuck = server.ask("0\n");
+    let mut clients: Vec<Client> = (0..200).map(|_| server.ask("-1\n")).collect();
+    clients
+        .iter_mut()
+        .for_each(|client| client.expect(b"last line\n"));
+    for number in 0..20 {
+        let line = format!("append {number}\n");
+        log.append(&line);
+        clients
+            .iter_mut()
+            .for_each(|client| client.expect(line.as_bytes()));
+    }
+    let everything = std::fs::read(&log.path).expect("it is there");
+    stuck.expect(&everything);
+    log.append("the end\n");
+    stuck.expect(b"the end\n");
+    clients
+        .iter_mut()
+        .for_each(|client| client.expect(b"the end\n"));
+}
+
+#[test]
+fn two_names_of_one_inode_are_both_served() {
+    let log = Log::new("content\n");
+    std::fs::hard_link(&log.path, log.beside("second")).expect("it is ours");
+    let server = Server::start(&[log.directory.path()]);
+    let mut clients = ["0 log\n", "0 second\n"].map(|header| server.ask(header));
+    clients
+        .iter_mut()
+        .for_each(|client| client.expect(b"content\n"));
+    for name in ["log", "second"] {
+        append(&log.beside(name), b"more\n");
+        clients
+            .iter_mut()
+            .for_each(|client| client.expect(b"more\n"));
+    }
+    // The one that goes takes nothing from the one that stays.
+    let [first, mut second] = clients;
+    drop(first);
+    append(&log.path, b"more\n");
+    second.expect(b"more\n");
+}
+
+#[test]
+fn clients_on_a_unix_socket_are_served_alike() {
+    let log = Log::new("one\ntwo\n");
+    let socket = log.beside("socket");
+    let address = format!("unix:{}", socket.display());
+    let server = Server::with(&["-b", &address], &[&log.path]);
+    let descriptors = server.descriptors();
+    let mut clients = ["-1\n", "-1", "garbage\n", "1000\n", "4\n"].map(|header| {
+        let mut client = Client::unix(&socket);
+        client.send(header.as_bytes());
+        client
+    });
+    clients[1].half_close();
+    clients[2].expect_error("bad start");
+    for at in [0, 1, 4] {
+        clients[at].expect(b"two\n");
+    }
+    let large = vec![b'x'; 10 << 20];
+    log.append(&large);
+    for at in [0, 1, 4] {
+        clients[at].expect(&large);
+    }
+    clients[3].expect(&large[992..]);
+    drop(clients);
+    wait_until("all are gone", || server.descriptors() == descriptors);
+}
+
+// Names.
+
+#[test]
+fn a_renamed_file_is_followed_on_and_newcomers_get_the_new_one() {
+    for header in ["0\n", "0 log\n"] {
+        let log = Log::new("old\n");
+        let (path, renamed) = (&log.path, log.beside("log.1"));
+        let server = match header {
+            "0\n" => log.server(),
+            _ => Server::start(&[log.directory.path()]),
+        };
+        let mut first = server.ask(header);
+        first.expect(b"old\n");
+        std::fs::rename(path, &renamed).expect("it is ours");
+        append(&renamed, b"late\n");
+        first.expect(b"late\n");
+        // Between rename and create the newest file of the name is the renamed one.
+        let mut second = server.ask(header);
+        second.expect(b"old\nlate\n");
+        std::fs::write(path, "new\n").expect("it is ours");
+        let mut third = server.ask(header);
+        third.expect(b"new\n");
+        append(&renamed, b"later\n");
+        append(path, b"newer\n");
+        first.expect(b"later\n");
+        second.expect(b"later\n");
+        third.expect(b"newer\n");
+        server.ask(header).expect(b"new\nnewer\n");
+    }
+}
+
+#[test]
+fn an_absent_name_below_a_directory_is_an_error_once_nobody_follows_it() {
+    let log = Log::new("old\n");
+    let server = Server::start(&[log.directory.path()]);
+    let mut client = server.ask("0 log\n");
+    client.expect(b"old\n");
+    std::fs::remove_file(&log.path).expect("it is ours");
+    let mut newcomer = server.ask("-10 log\n");
+    newcomer.expect(b"old\n");
+    for follower in [client, newcomer] {
+        follower.reset();
+    }
+    wait_until("nobody follows it", || server.watches() == 0);
+    server.ask("0 log\n").expect_error("no such file");
+}
+
+#[test]
+fn a_truncated_file_closes_its_clients_and_says_so() {
+    let log = Log::new("content\n");
+    let server = log.server();
+    let mut served = [server.ask("0\n"), server.ask("-1\n")];
+    served
+        .iter_mut()
+        .for_each(|client| client.expect(b"content\n"));
+    let mut empty_handed = server.ask("-0\n");
+    server.wait_for_request(&empty_handed);
+    std::fs::write(&log.path, "").expect("it is ours");
+    served.iter_mut().for_each(Client::expect_end);
+    empty_handed.expect_error("file was replaced");
+    wait_until("a warning is logged", || {
+        let log = server.log();
+        let mut warnings = log
+            .lines()
+            .filter(|line| line.starts_with("sendtail: warning: "));
+        warnings.any(|line| line.contains("truncated"))
+    });
+    let mut newcomer = server.ask("0\n");
+    server.wait_for_request(&newcomer);
+    log.append("new\n");
+    newcomer.expect(b"new\n");
+}
+
+// Sizes.
+
+#[test]
+fn offsets_beyond_four_gigabytes_are_right() {
+    const SIZE: u64 = 5 << 30;
+    let log = Log::sparse(SIZE, "the last line");
+    let server = log.server();
+    let cases = [
+        ("-1".to_owned(), "the last line\n"),
+        ("-5c".to_owned(), "line\n"),
+        ((SIZE - 10).to_string(), "last line\n"),
+        ((SIZE + 5).to_string(), ""),
+    ];
+    let mut clients = cases.map(|(header, content)| {
+        let mut client = server.ask(header + "\n");
+        client.expect(content.as_bytes());
+        server.wait_for_request(&client);
+        client
+    });
+    log.append("more\nand more\n");
+    let [.., beyond] = &mut clients;
+    beyond.expect(b"and more\n");
+    let [from_the_end @ .., _] = &mut clients;
+    for client in from_the_end {
+        client.expect(b"more\nand more\n");
+    }
+    let mut across = server.ask(format!("{}\n", (4_u64 << 30) - 1_000_000));
+    across.expect(&[0; 3_000_000]);
+}
+
+/// sendfile counts no further than 0x7ffff000 in one call.
+#[test]
+fn more_than_two_gigabytes_arrive_in_one_piece() {
+    let log = Log::sparse((2 << 30) + (64 << 20), "last line");
+    let server = log.server();
+    let mut client = server.ask("0\n");
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..(2 << 10) + 63 {
+        client.expect(&zeros);
+    }
+    let ending = b"\nlast line\n";
+    client.expect(&zeros[ending.len()..]);
+    client.expect(ending);
+    log.append("more\n");
+    client.expect(b"more\n");
+}
+
+/// One line of 20 GB takes seconds to search; a follower of another file waits for one chunk of it.
+#[test]
+fn a_search_through_gigabytes_delays_nobody() {
+    for header in ["-2 log\n", "+2 log\n"] {
+        let log = Log::sparse(20 << 30, "last line");
+        let other = log.beside("other");
+        std::fs::write(&other, "").expect("it is ours");
+        let server = Server::start(&[log.directory.path()]);
+        let mut follower = server.ask("0 other\n");
+        append(&other, b"content\n");
+        follower.expect(b"content\n");
+        let memory = server.memory();
+        let searcher = server.ask(header);
+        server.wait_for_request(&searcher);
+        for _ in 0..20 {
+            append(&other, b"more\n");
+            follower.expect(b"more\n");
+        }
+        let grown = server.memory().saturating_sub(memory);
+        assert!(grown < 1 << 20, "the search costs {grown} bytes of memory");
+        searcher
+            .stream
+            .set_nonblocking(true)
+            .expect("it is a socket");
+        let found = searcher.peek(&mut [0]);
+        assert!(found.is_err(), "the search was over first: {found:?}");
+    }
+}
+
+/// Small, seeded, and the same everywhere (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}

@@ -1,0 +1,175 @@
+//! What tells the server that a file has changed: one watch an inode, shared by its clients and
+//! gone with the last of them; the tick for what gives no event; and polling where the kernel
+//! refuses to watch.
+
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::support::{Log, Server, append, can_run, wait_until, wrapped};
+
+#[test]
+fn one_watch_an_inode_is_shared_and_gone_with_the_last_client() {
+    let log = Log::new("content\n");
+    let second = log.beside("second");
+    let linked = log.beside("linked");
+    std::fs::write(&second, "content\n").expect("it is ours");
+    std::fs::hard_link(&log.path, &linked).expect("it is ours");
+    let server = Server::start(&[log.directory.path()]);
+    let descriptors = server.descriptors();
+    assert_eq!(server.watches(), 0, "nobody follows anything yet");
+    let mut clients = Vec::new();
+    // The file and its directory; then the second file only: everything else is watched already.
+    for (name, watches) in [
+        ("log", 2),
+        ("log", 2),
+        ("linked", 2),
+        ("second", 3),
+        ("second", 3),
+    ] {
+        for _ in 0..20 {
+            let mut client = server.ask(format!("-1 {name}\n"));
+            client.expect(b"content\n");
+            clients.push(client);
+        }
+        assert_eq!(server.watches(), watches, "with {name}");
+    }
+    // Of a hundred clients the last twenty follow the second file alone.
+    for (leaving, watches) in [(40, 3), (20, 2), (39, 2)] {
+        for client in clients.drain(..leaving) {
+            client.reset();
+        }
+        wait_until(&format!("{leaving} have left"), || {
+            server.watches() == watches
+        });
+        append(&second, b"more\n");
+        clients.last_mut().expect("one is left").expect(b"more\n");
+    }
+    clients.pop().expect("one is left").reset();
+    wait_until("the last watches are gone", || server.watches() == 0);
+    wait_until("the files are closed", || {
+        server.descriptors() == descriptors
+    });
+}
+
+/// The file is opened, then watched, then measured: whatever happens in between has to be seen.
+/// strace makes "in between" long enough.
+#[test]
+fn what_happens_between_opening_and_watching_is_seen() {
+    let delay = "inject=inotify_add_watch:delay_enter=400000";
+    let wrapper = [
+        "strace",
+        "-D",
+        "-qq",
+        "-o/dev/null",
+        "-etrace=inotify_add_watch",
+        "-e",
+        delay,
+    ];
+    if !can_run(&[&wrapper[..], &["true"]].concat()) {
+        return;
+    }
+    for header in ["0\n", "-10\n"] {
+        let log = Log::new("content\n");
+        let program = Server::program(&[], &[&log.path]);
+        let server = Server::command(wrapped(&wrapper, &program));
+        let mut client = server.ask(header);
+        wait_until("the file is open", || server.has_open(&log.path));
+        assert_eq!(
+            server.watches(),
+            1,
+            "its directory is watched and it is not"
+        );
+        log.append("more\n");
+        client.expect(b"content\nmore\n");
+    }
+}
+
+#[test]
+fn a_directory_that_is_made_anew_is_found_again() {
+    let log = Log::absent();
+    let nested = log.beside("nested");
+    let path = nested.join("log");
+    std::fs::create_dir(&nested).expect("it is ours");
+    let server = Server::start(&[&path]);
+    let mut client = server.ask("-10\n");
+    server.wait_for_request(&client);
+    std::fs::remove_dir(&nested).expect("it is ours");
+    std::fs::create_dir(&nested).expect("it is ours");
+    std::fs::write(&path, "content\n").expect("it is ours");
+    client.expect(b"content\n");
+    append(&path, b"more\n");
+    client.expect(b"more\n");
+}
+
+/// A switched directory link gives no event anywhere below it.
+#[test]
+fn a_directory_link_that_is_switched_is_found_by_the_tick() {
+    let log = Log::absent();
+    for name in ["one", "two"] {
+        std::fs::create_dir(log.beside(name)).expect("it is ours");
+    }
+    std::fs::write(log.beside("two/log"), "content\n").expect("it is ours");
+    let current = log.beside("current");
+    symlink("one", &current).expect("it is ours");
+    let server = Server::start(&[&current.join("log")]);
+    let mut client = server.ask("0\n");
+    server.wait_for_request(&client);
+    symlink("two", log.beside("next")).expect("it is ours");
+    std::fs::rename(log.beside("next"), &current).expect("it is ours");
+    client.expect(b"content\n");
+    append(&log.beside("two/log"), b"more\n");
+    client.expect(b"more\n");
+}
+
+#[test]
+fn without_watches_the_file_is_polled() {
+    let namespace = ["unshare", "--map-root-user"];
+    if !can_run(&[namespace[0], namespace[1], "true"]) {
+        return;
+    }
+    let log = Log::new("content\n");
+    let program = Server::program(&[], &[&log.path, &log.beside("later")]);
+    let no_watches = r#"echo 0 >/proc/sys/user/max_inotify_watches && exec "$@""#;
+    let wrapper = [&namespace[..], &["sh", "-c", no_watches, "sh"]].concat();
+    let server = Server::command(wrapped(&wrapper, &program));
+    follow_without_watches(&log, &server);
+    assert_eq!(server.watches(), 0);
+}
+
+/// A directory that may be searched but not read refuses the watch; the files in it do not.
+#[test]
+fn in_a_directory_that_refuses_watches_the_names_are_polled() {
+    let log = Log::new("content\n");
+    let paths = [&*log.path, &log.beside("later")];
+    let Some(command) = Server::unprivileged(&[], &paths) else {
+        return;
+    };
+    let allow = |mode| {
+        let rights = Permissions::from_mode(mode);
+        std::fs::set_permissions(log.directory.path(), rights).expect("it is ours");
+    };
+    allow(0o300);
+    follow_without_watches(&log, &Server::command(command));
+    allow(0o700);
+}
+
+fn follow_without_watches(log: &Log, server: &Server) {
+    let mut early = server.ask("0 later\n");
+    let mut client = server.ask("0 log\n");
+    client.expect(b"content\n");
+    for _ in 0..3 {
+        log.append("more\n");
+        client.expect(b"more\n");
+    }
+    let renamed = log.beside("log.1");
+    std::fs::rename(&log.path, &renamed).expect("it is ours");
+    append(&renamed, b"late\n");
+    client.expect(b"late\n");
+    std::fs::write(&log.path, "new\n").expect("it is ours");
+    server.ask("0 log\n").expect(b"new\n");
+    server.wait_for_request(&early);
+    std::fs::write(log.beside("later"), "here\n").expect("it is ours");
+    early.expect(b"here\n");
+    append(&log.beside("later"), b"more\n");
+    early.expect(b"more\n");
+}
