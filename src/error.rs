@@ -1,8 +1,6 @@
 //! Failures that end the process, worded for an operator; what keeps a strange name from garbling
 //! a message.
 
-use nix::errno::Errno;
-
 use std::fmt::{self, Write};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -39,9 +37,11 @@ impl fmt::Display for Fatal {
 /// What `strerror(3)` says: an operator knows "Permission denied" and has no use for "(os error
 /// 13)".
 pub fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => Errno::from_raw(number).desc().to_string(),
-        None => error.to_string(),
+    let text = error.to_string();
+    let number = error.raw_os_error().unwrap_or_default();
+    match text.strip_suffix(&format!(" (os error {number})")) {
+        Some(text) => text.to_string(),
+        None => text,
     }
 }
 

@@ -39,10 +39,14 @@ impl Limits {
                 &error,
             )
         })?;
-        if descriptors_max <= RESERVED {
+        // One client and the name it asks for.
+        if descriptors_max < RESERVED + 2 {
             let what =
                 format!("cannot serve with a limit of {descriptors_max} open files (ulimit -n)");
-            return Err(Fatal::new(what, format!("more than {RESERVED} are needed")));
+            return Err(Fatal::new(
+                what,
+                format!("at least {} are needed", RESERVED + 2),
+            ));
         }
         let possible = descriptors_max - RESERVED;
         let clients_max = clients_max.map_or(possible, |wanted| possible.min(wanted as usize));
