@@ -1,6 +1,6 @@
 //! Plain following: what is appended reaches every client of the file, in order and once, however
 //! large the file is and whatever name it bears by now.
-use crate::support::{Client, Log, Server, append, numbered_lines, wait_until};
+use crate::support::{Client, Log, Server, append, numbered_lines, on_time, wait_until};
 
 #[test]
 fn appends_of_any_size_arrive_as_written() {
@@ -64,13 +64,13 @@ fn one_stuck_client_among_hundreds_delays_nobody_and_loses_nothing() {
     clients
         .iter_mut()
         .for_each(|client| client.expect(b"last line\n"));
-    for number in 0..20 {
+    on_time(20, |number| {
         let line = format!("append {number}\n");
         log.append(&line);
         clients
             .iter_mut()
             .for_each(|client| client.expect(line.as_bytes()));
-    }
+    });
     let everything = std::fs::read(&log.path).expect("it is there");
     stuck.expect(&everything);
     log.append("the end\n");
@@ -89,12 +89,13 @@ fn two_names_of_one_inode_are_both_served() {
     clients
         .iter_mut()
         .for_each(|client| client.expect(b"content\n"));
-    for name in ["log", "second"] {
+    on_time(12, |round| {
+        let name = ["log", "second"][round as usize % 2];
         append(&log.beside(name), b"more\n");
         clients
             .iter_mut()
             .for_each(|client| client.expect(b"more\n"));
-    }
+    });
     // The one that goes takes nothing from the one that stays.
     let [first, mut second] = clients;
     drop(first);

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, Log, Server, allow_many_descriptors, numbered_lines, wait_until};
+use crate::support::{
+    Client, Log, Server, allow_many_descriptors, numbered_lines, on_time, wait_until,
+};
 
 const MORE: &str = "one more\nand another\nand a third\n";
 
@@ -289,10 +291,10 @@ fn a_thousand_unfinished_headers_delay_nobody() {
     follower.expect(b"content\n");
     let mut unfinished: Vec<Client> = (0..1000).map(|_| server.ask("-1 lo")).collect();
     server.ask("0\n").expect(b"content\n");
-    for _ in 0..20 {
+    on_time(20, |_| {
         log.append(MORE);
         follower.expect(MORE.as_bytes());
-    }
+    });
     for client in &mut unfinished {
         client.expect_error("no header within 3 s");
     }

@@ -5,7 +5,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::support::{Log, Server, append, can_run, wait_until, wrapped};
+use crate::support::{Log, Server, append, can_run, on_time, wait_until, wrapped};
 
 #[test]
 fn one_watch_an_inode_is_shared_and_gone_with_the_last_client() {
@@ -157,10 +157,15 @@ fn follow_without_watches(log: &Log, server: &Server) {
     let mut early = server.ask("0 later\n");
     let mut client = server.ask("0 log\n");
     client.expect(b"content\n");
-    for _ in 0..3 {
+    // Four looks a second: each append comes just after one.
+    on_time(6, |_| {
         log.append("more\n");
         client.expect(b"more\n");
-    }
+    });
+    // A newcomer does not wait for the next look.
+    log.append("last\n");
+    server.ask("-1 log\n").expect(b"last\n");
+    client.expect(b"last\n");
     let renamed = log.beside("log.1");
     std::fs::rename(&log.path, &renamed).expect("it is ours");
     append(&renamed, b"late\n");
