@@ -18,9 +18,9 @@
 //! | the local file cannot be written               | stops; the next start goes on there                        |
 //! | another process has the lock                   | stops                                                      |
 //!
-//! After a rotation the server goes on with the next file, and so does the mirror. A connection
-//! that is lost later cannot be continued then, since offsets count in the newest file alone: the
-//! comparison says so. Exit status: 1 when it stops, 2 for usage.
+//! When the remote file is renamed, the mirror stays with it as every client does. A connection that
+//! is lost later cannot be continued then, since offsets count in the file that bears the name now:
+//! the comparison says so. Exit status: 1 when it stops, 2 for usage.
 
 mod header;
 mod local;
