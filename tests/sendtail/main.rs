@@ -43,3 +43,12 @@ mod clients_real;
 
 // A real nginx under load.
 mod nginx;
+
+// The clients that come with it, in `examples/`.
+mod examples;
+
+// Help, man page and README say the same.
+mod pages;
+
+// What the README tells people to type.
+mod readme;
