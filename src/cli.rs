@@ -1,9 +1,11 @@
 //! Flags, defaults, help.
 
+use crate::error::Escaped;
+
 use clap::{ArgAction, Parser, error::ErrorKind};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -73,7 +75,7 @@ impl Address {
     pub fn with_port(&self, port: u16) -> String {
         match self {
             Address::Ip(ip) => SocketAddr::new(*ip, port).to_string(),
-            Address::Unix(path) => format!("unix:{}", path.display()),
+            Address::Unix(path) => format!("unix:{}", Escaped(path)),
         }
     }
 }
@@ -110,10 +112,12 @@ impl Cli {
         })
     }
 
+    /// How long a client may take for its line.
     pub fn header_timeout(&self) -> Duration {
         Duration::from_secs(self.header_timeout.into())
     }
 
+    /// The silence before a peer is probed.
     pub fn keepalive(&self) -> Duration {
         Duration::from_secs(self.keepalive.into())
     }
@@ -124,7 +128,8 @@ impl Cli {
 fn one_line(message: &str) -> String {
     let wrong = message.split("\n\n").next().unwrap_or(message);
     let wrong = wrong.strip_prefix("error: ").unwrap_or(wrong);
-    wrong.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = wrong.split_whitespace().collect::<Vec<_>>().join(" ");
+    Escaped(Path::new(&line)).to_string()
 }
 
 #[cfg(test)]

@@ -109,6 +109,7 @@ const RECEIVE_BYTES_MAX: usize = 16 << 10;
 const DRAIN_BYTES_MAX: u32 = 1 << 20;
 
 impl Client {
+    /// A connection that was just accepted.
     pub fn new(socket: Socket) -> Client {
         let cursor = Cursor {
             segment: 0,
@@ -123,10 +124,12 @@ impl Client {
         }
     }
 
+    /// Asks for edges of both directions.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.socket.register(registry, token)
     }
 
+    /// Where it is in its tail; the offset is 0 while it seeks.
     pub fn cursor(&self) -> Cursor {
         self.cursor
     }
@@ -136,10 +139,12 @@ impl Client {
         matches!(self.phase, Phase::Header(_))
     }
 
+    /// It looks for the line to begin with.
     pub fn is_seeking(&self) -> bool {
         matches!(self.phase, Phase::Seek(_))
     }
 
+    /// Nothing more is sent to it.
     pub fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Drain { .. })
     }

@@ -54,15 +54,14 @@ impl Clients {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
         self.over_limit += usize::from(is_over_limit);
-        let (is_gone, is_in_inbox) = (false, false);
         let seat = Seat {
             client,
             peer,
             at: At::Header,
             tail: None,
             is_over_limit,
-            is_gone,
-            is_in_inbox,
+            is_gone: false,
+            is_in_inbox: false,
             generation,
         };
         token(self.seats.insert(seat), generation)
@@ -75,6 +74,7 @@ impl Clients {
             .filter(|seat| seat.generation == generation(token))
     }
 
+    /// `None` when that client has gone already.
     pub fn remove(&mut self, token: Token) -> Option<Seat> {
         self.seat(token)?;
         let seat = self.seats.remove(slot(token));
@@ -82,6 +82,7 @@ impl Clients {
         Some(seat)
     }
 
+    /// Everybody, those over the limit and those who drain among them.
     pub fn len(&self) -> usize {
         self.seats.len()
     }

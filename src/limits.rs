@@ -1,11 +1,12 @@
 //! How many clients and files there may be at a time. To be full is ordinary; to be out of
 //! descriptors in the middle of a rotation is not, so some are kept back.
 //!
-//! | descriptors    | for                                                                       |
-//! |----------------|---------------------------------------------------------------------------|
-//! | `OWN_MAX`      | standard streams, epoll, inotify, signals, listeners, opening a file (3)  |
-//! | `ANSWERED_MAX` | clients over the limit, while they are told so                            |
-//! | all others     | clients and followed files                                                |
+//! | descriptors     | for                                                                      |
+//! |-----------------|--------------------------------------------------------------------------|
+//! | `OWN_MAX`       | standard streams, epoll, inotify, signals, listeners, opening a file (3) |
+//! | `ANSWERED_MAX`  | clients over the limit, while they are told so                           |
+//! | up to `KEPT`    | the first few followed files                                             |
+//! | all others      | clients and followed files                                               |
 
 use crate::error::Fatal;
 
@@ -17,54 +18,54 @@ use std::io;
 /// backlog.
 pub const ANSWERED_MAX: usize = 16;
 
-const OWN_MAX: usize = 48;
+const OWN_MAX: usize = 40;
 
-const RESERVED: usize = OWN_MAX + ANSWERED_MAX;
+/// What `--max-clients` leaves of the descriptor limit by default, and what a new name leaves.
+const KEPT: usize = 64;
 
 /// The limits of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// RLIMIT_NOFILE, which counts all that is open.
     descriptors_max: usize,
-    /// Clients served at a time.
-    pub clients_max: usize,
+    /// `--max-clients`.
+    clients_max: usize,
 }
 
 impl Limits {
-    /// Raises the descriptor limit to its hard value and takes from it what `--max-clients` leaves
-    /// open.
+    /// Raises the descriptor limit to its hard value. `clients_max` is `--max-clients`.
     pub fn new(clients_max: Option<u32>) -> Result<Limits, Fatal> {
-        let descriptors_max = raise_descriptor_limit().map_err(|error| {
-            Fatal::io(
-                "cannot raise the limit of open files (RLIMIT_NOFILE)",
-                &error,
-            )
-        })?;
-        // One client and the name it asks for.
-        if descriptors_max < RESERVED + 2 {
-            let what =
-                format!("cannot serve with a limit of {descriptors_max} open files (ulimit -n)");
-            return Err(Fatal::new(
-                what,
-                format!("at least {} are needed", RESERVED + 2),
-            ));
-        }
-        let possible = descriptors_max - RESERVED;
-        let clients_max = clients_max.map_or(possible, |wanted| possible.min(wanted as usize));
-        Ok(Limits {
+        let descriptors_max = raise_descriptor_limit()
+            .map_err(|error| Fatal::io("cannot raise the limit of open files", &error))?;
+        let clients_max = match clients_max {
+            Some(clients) => clients as usize,
+            None => descriptors_max.saturating_sub(KEPT),
+        };
+        let limits = Limits {
             descriptors_max,
             clients_max,
-        })
+        };
+        // One client and the name it asks for.
+        if !limits.have_room_for_name(1, 0, 0) {
+            let what = format!("cannot serve with {descriptors_max} open files (ulimit -n)");
+            return Err(Fatal::new(
+                what,
+                format!("at least {} are needed", KEPT + 2),
+            ));
+        }
+        Ok(limits)
     }
 
-    /// Whether a connection can be accepted without touching what is kept back for files.
+    /// Whether one more client can be served beside `clients`, without touching what is kept back.
     /// `open_segments` are files held open.
     pub fn have_room_for_client(&self, clients: usize, open_segments: usize) -> bool {
-        clients + open_segments + OWN_MAX < self.descriptors_max
+        clients < self.clients_max
+            && clients + open_segments + OWN_MAX + ANSWERED_MAX < self.descriptors_max
     }
 
     /// Whether one more name can be followed: each may need a second file at its next rotation.
     pub fn have_room_for_name(&self, clients: usize, names: usize, open_segments: usize) -> bool {
-        clients + 2 * names + open_segments + RESERVED < self.descriptors_max
+        clients + 2 * names + open_segments + KEPT < self.descriptors_max
     }
 }
 
@@ -82,14 +83,18 @@ mod tests {
 
     #[test]
     fn room() {
-        let limits = Limits {
+        let mut limits = Limits {
             descriptors_max: 100,
             clients_max: 36,
         };
-        assert!(limits.have_room_for_client(51, 0));
-        assert!(!limits.have_room_for_client(52, 0));
-        assert!(!limits.have_room_for_client(50, 2));
+        assert!(limits.have_room_for_client(35, 8));
+        assert!(!limits.have_room_for_client(36, 8));
+        assert!(!limits.have_room_for_client(35, 9));
         assert!(limits.have_room_for_name(10, 10, 5));
         assert!(!limits.have_room_for_name(10, 10, 6));
+        limits.clients_max = 10;
+        assert!(limits.have_room_for_client(9, 34));
+        assert!(!limits.have_room_for_client(10, 0));
+        assert!(!limits.have_room_for_client(9, 35));
     }
 }

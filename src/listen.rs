@@ -192,6 +192,7 @@ fn is_unavailable(error: &io::Error) -> bool {
 }
 
 impl Listener {
+    /// Asks for an edge for each time that there are connections to accept.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match &mut self.socket {
             Listening::Tcp(listener, _) => listener.register(registry, token, Interest::READABLE),

@@ -49,14 +49,13 @@ mod news;
 mod watch;
 
 use cli::{Cli, Instead};
-use error::{Escaped, Fatal};
+use error::Fatal;
 use limits::Limits;
 use roots::Roots;
 use server::Server;
 use signals::Signals;
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 const FAILURE: u8 = 1;
@@ -84,9 +83,9 @@ fn usage_error(why: &str) -> ExitCode {
     fail(&format!("{why} (see --help)"), USAGE)
 }
 
-/// One line, whatever the arguments were. That nobody reads it is no reason to fail differently.
+/// That nobody reads it is no reason to fail differently.
 fn fail(why: &str, status: u8) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "sendtail: {}", Escaped(Path::new(why)));
+    let _ = writeln!(std::io::stderr(), "sendtail: {why}");
     ExitCode::from(status)
 }
 

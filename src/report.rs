@@ -5,7 +5,7 @@
 //! | error   | that the process ends                                           |
 //! | warning | losses and limits, at most one a second of a kind               |
 //! | info    | what an operator wants to know once; refusals, limited the same |
-//! | debug   | each connect and close                                          |
+//! | debug   | each connect and close; what the limits hold back               |
 
 use crate::client::{Closed, Cut};
 use crate::error::{Escaped, reason};
@@ -26,19 +26,40 @@ use std::time::{Duration, Instant};
 /// Counters since the start, and how often each kind of message was held back.
 #[derive(Default)]
 pub struct Report {
+    /// Accepted.
     pub connections: u64,
-    pub refused: u64,
+    /// Bytes of files, without `error:` lines.
     pub sent_bytes: u64,
+    /// How often the loop has gone round.
     pub turns: u64,
+    /// Requests not granted.
+    refused: u64,
+    /// Streams that could not go on, and the bytes that their clients did not get.
+    cut: u64,
+    missed_bytes: u64,
     repetitions: [Repetition; KINDS],
 }
 
 /// What is counted elsewhere and belongs into the totals.
 pub struct Now {
     pub clients: usize,
+    /// Names followed.
     pub files: usize,
+    /// Files held open.
     pub segments: usize,
+    /// Inodes watched.
     pub watches: usize,
+}
+
+/// What a client of the totals is at.
+pub enum Doing<'a> {
+    Asking,
+    Following {
+        path: &'a Path,
+        offset: u64,
+        behind_bytes: u64,
+    },
+    Ending,
 }
 
 /// Messages that others can provoke, each with a limit of its own.
@@ -131,28 +152,39 @@ impl Report {
         self.say(level, kind, format_args!("{message}"));
     }
 
-    pub fn cut(&mut self, peer: Peer, path: &Path, offset: u64, cut: &Cut) {
+    /// A stream that could not go on from `offset`; `missed_bytes` of what the file had were not
+    /// sent.
+    pub fn cut(&mut self, peer: Peer, path: &Path, offset: u64, missed_bytes: u64, cut: &Cut) {
         let path = Escaped(path);
+        if !matches!(cut, Cut::Replaced) {
+            self.cut += 1;
+            self.missed_bytes += missed_bytes;
+        }
         match cut {
             Cut::Truncated => self.say(
                 Level::Warn,
                 Kind::Cut,
-                format_args!("{peer} closed: {path} was truncated when it was at offset {offset}"),
+                format_args!(
+                    "{peer} closed: {path} was truncated when it was at offset {offset}, \
+                     {missed_bytes} bytes missed"
+                ),
             ),
             Cut::Replaced => {
-                debug!("{peer} closed: {path} was replaced before it had {offset} bytes")
+                debug!("{peer} closed: {path} was replaced before it had {offset} bytes");
             }
             Cut::Unreadable(error) => self.say(
                 Level::Warn,
                 Kind::Cut,
                 format_args!(
-                    "{peer} closed: cannot read {path} at offset {offset}: {}",
+                    "{peer} closed: cannot read {path} at offset {offset}: {}, \
+                     {missed_bytes} bytes missed",
                     reason(error)
                 ),
             ),
         }
     }
 
+    /// What looks at files have brought.
     pub fn note(&mut self, note: &Note) {
         match note {
             Note::Truncated { path, end, clients } => self.say(
@@ -198,26 +230,33 @@ impl Report {
     pub fn totals(&self, now: &Now) {
         info!(
             "totals: clients {}, files {}, segments {}, watches {}, connections {}, refused {}, \
-             sent {}, turns {}",
+             cut {}, missed {}, sent {}, turns {}",
             now.clients,
             now.files,
             now.segments,
             now.watches,
             self.connections,
             self.refused,
+            self.cut,
+            self.missed_bytes,
             self.sent_bytes,
             self.turns
         );
     }
 
-    /// One client of the totals. `path` is `None` before it has asked for one.
-    pub fn client(&self, peer: Peer, path: Option<&Path>, offset: u64, behind_bytes: u64) {
-        match path {
-            None => info!("client {peer}: no request yet"),
-            Some(path) => info!(
+    /// One client of the totals.
+    pub fn client(&self, peer: Peer, doing: &Doing) {
+        match doing {
+            Doing::Asking => info!("client {peer}: no request yet"),
+            Doing::Following {
+                path,
+                offset,
+                behind_bytes,
+            } => info!(
                 "client {peer}: {} offset {offset}, {behind_bytes} bytes behind",
                 Escaped(path)
             ),
+            Doing::Ending => info!("client {peer}: ending"),
         }
     }
 
@@ -233,7 +272,7 @@ impl Report {
             .is_some_and(|said| now.duration_since(said) < REPETITION_PERIOD)
         {
             repetition.held_back += 1;
-            return;
+            return debug!("{message}");
         }
         match repetition.held_back {
             0 => log!(level, "{message}"),

@@ -11,9 +11,9 @@
 
 use memchr::memchr;
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 /// The longest header in bytes, its newline included. A path is at most 4096 bytes too (`PATH_MAX`,
@@ -27,7 +27,7 @@ const DEFAULT_LINES: u64 = 10;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
     pub start: Start,
-    /// Relative, decoded, without `.` and empty components; `None` where the header names no path.
+    /// Decoded and not judged: that is for `roots`. `None` where the header names no path.
     pub path: Option<PathBuf>,
 }
 
@@ -127,7 +127,7 @@ impl Request {
             None => None,
             // A word with "=" is always an option, and there is none yet.
             Some(word) if word.contains(&b'=') => return Err(Refusal::UnknownOption),
-            Some(word) => Some(parse_path(word)?),
+            Some(word) => Some(percent_decode(word).ok_or(Refusal::BadHeader)?),
         };
         match words.next() {
             None => Ok(Request { start, path }),
@@ -172,33 +172,10 @@ fn parse_number(digits: &[u8]) -> Option<u64> {
     (number <= i64::MAX as u64).then_some(number)
 }
 
-/// Decodes a path word and judges its components. `NoSuchFile` for what is well-formed and never
-/// served: absolute paths, `..` and names that start with a dot. The rule is for the name asked
-/// for; where links lead is for `roots` to see.
-fn parse_path(word: &[u8]) -> Result<PathBuf, Refusal> {
-    let decoded = percent_decode(word).ok_or(Refusal::BadHeader)?;
-    if decoded.starts_with(b"/") {
-        return Err(Refusal::NoSuchFile);
-    }
-    let mut path = PathBuf::new();
-    for component in decoded.split(|&byte| byte == b'/') {
-        match component {
-            b"" | b"." => {}
-            [b'.', ..] => return Err(Refusal::NoSuchFile),
-            name => path.push(OsStr::from_bytes(name)),
-        }
-    }
-    if path.as_os_str().is_empty() {
-        Err(Refusal::NoSuchFile)
-    } else {
-        Ok(path)
-    }
-}
-
 /// `None` unless `word` is valid UTF-8 without control bytes and every `%` begins a byte that may
 /// stand in a name: not NUL, and not a slash, which would smuggle a component past whoever looks at
 /// the encoded form.
-fn percent_decode(word: &[u8]) -> Option<Vec<u8>> {
+fn percent_decode(word: &[u8]) -> Option<PathBuf> {
     if std::str::from_utf8(word).is_err() || word.iter().any(u8::is_ascii_control) {
         return None;
     }
@@ -220,7 +197,7 @@ fn percent_decode(word: &[u8]) -> Option<Vec<u8>> {
         decoded.push(byte);
         rest = after;
     }
-    Some(decoded)
+    Some(OsString::from_vec(decoded).into())
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
@@ -262,7 +239,7 @@ mod tests {
                 "0  nginx/access.log \r\n",
                 request(Byte(0), "nginx/access.log"),
             ),
-            ("0 ./a//b/./c/\n", request(Byte(0), "a/b/c")),
+            ("0 ../.a//b\n", request(Byte(0), "../.a//b")),
             ("0 a%20b%3D%25%0A\n", request(Byte(0), "a b=%\n")),
             ("0 d\u{e9}j\u{e0}\n", request(Byte(0), "d\u{e9}j\u{e0}")),
             ("0 a..b/c.\n", request(Byte(0), "a..b/c.")),
@@ -271,7 +248,7 @@ mod tests {
         }
         let not_utf8 = Request {
             start: Byte(0),
-            path: Some(PathBuf::from(OsStr::from_bytes(b"\xff"))),
+            path: Some(OsString::from_vec(vec![0xff]).into()),
         };
         assert_eq!(Request::parse(b"0 %fF\n", false), Parsed::Request(not_utf8));
     }
@@ -293,13 +270,6 @@ mod tests {
             (b"\xff\n", BadStart),
             (b"9223372036854775808\n", BadStart),
             (b"-99999999999999999999999\n", BadStart),
-            (b"0 /etc/passwd\n", NoSuchFile),
-            (b"0 ..\n", NoSuchFile),
-            (b"0 a/../b\n", NoSuchFile),
-            (b"0 %2e%2E/b\n", NoSuchFile),
-            (b"0 .hidden\n", NoSuchFile),
-            (b"0 a/.git/config\n", NoSuchFile),
-            (b"0 .\n", NoSuchFile),
             (b"0 a%\n", BadHeader),
             (b"0 a%4\n", BadHeader),
             (b"0 a%4g\n", BadHeader),

@@ -9,7 +9,7 @@
 //!
 //! Roots are paths and not descriptors: a directory may be removed and made anew.
 
-use crate::error::{Fatal, reason};
+use crate::error::{Escaped, Fatal, reason};
 use crate::request::Refusal;
 
 use nix::errno::Errno;
@@ -47,6 +47,36 @@ pub struct Place {
     below: PathBuf,
 }
 
+/// A name that leads nowhere by the rules alone: what the client is told, and the reason for the log.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    pub refusal: Refusal,
+    pub why: Option<&'static str>,
+}
+
+impl Unresolved {
+    const PATH_NEEDED: Unresolved = Unresolved {
+        refusal: Refusal::PathNeeded,
+        why: None,
+    };
+
+    fn because(why: &'static str) -> Unresolved {
+        Unresolved {
+            refusal: Refusal::NoSuchFile,
+            why: Some(why),
+        }
+    }
+}
+
+impl Place {
+    fn new(root: usize, below: &Path) -> Place {
+        Place {
+            root,
+            below: below.into(),
+        }
+    }
+}
+
 /// `openat2(2)`: a `..` that meets a rename elsewhere is EAGAIN and to be tried again.
 const OPEN_ATTEMPTS_MAX: u32 = 16;
 
@@ -61,56 +91,51 @@ impl Roots {
         Ok(Roots { roots })
     }
 
-    /// Whether several PATHs can be told apart by their last components; why not, otherwise.
+    /// Whether several PATHs can each be asked for by their last component; why not, otherwise.
     pub fn check_names(paths: &[PathBuf]) -> Result<(), String> {
         for (i, path) in paths.iter().enumerate().filter(|_| paths.len() > 1) {
+            let shown = Escaped(path);
             let Some(name) = path.file_name() else {
-                return Err(format!(
-                    "{} has no last component to be asked for by",
-                    path.display()
-                ));
+                return Err(format!("{shown} has no last component to be asked for by"));
             };
+            if name.as_bytes().starts_with(b".") {
+                return Err(format!(
+                    "{shown} begins with a dot and could not be asked for"
+                ));
+            }
             if paths[..i]
                 .iter()
                 .any(|other| other.file_name() == Some(name))
             {
                 return Err(format!(
-                    "two paths would be asked for as {}",
-                    Path::new(name).display()
+                    "{shown} is not the only path to be asked for by that name"
                 ));
             }
         }
         Ok(())
     }
 
-    /// The place of `asked`, a path as `request` gives it: relative, without `.`, `..` and empty
-    /// components.
-    pub fn resolve(&self, asked: Option<&Path>) -> Result<Place, Refusal> {
-        match (&self.roots[..], asked) {
-            ([root], None) if root.kind == Kind::File => Ok(Place {
-                root: 0,
-                below: PathBuf::new(),
-            }),
-            (_, None) => Err(Refusal::PathNeeded),
-            ([root], Some(asked)) if root.kind == Kind::Directory => Ok(Place {
-                root: 0,
-                below: asked.into(),
-            }),
-            (roots, Some(asked)) => {
+    /// The place of `asked`, a decoded path from a client. Empty and `.` components are dropped.
+    pub fn resolve(&self, asked: Option<&Path>) -> Result<Place, Unresolved> {
+        let Some(asked) = asked.map(relative).transpose()? else {
+            return match &self.roots[..] {
+                [root] if root.kind == Kind::File => Ok(Place::new(0, Path::new(""))),
+                _ => Err(Unresolved::PATH_NEEDED),
+            };
+        };
+        match &self.roots[..] {
+            [root] if root.kind == Kind::Directory => Ok(Place::new(0, &asked)),
+            roots => {
                 let mut components = asked.components();
                 let name = components.next().map(Component::as_os_str);
-                let root = roots
-                    .iter()
-                    .position(|root| root.path.file_name() == name)
-                    .ok_or(Refusal::NoSuchFile)?;
+                let root = roots.iter().position(|root| root.path.file_name() == name);
+                let root = root.ok_or(Unresolved::because("is none of the paths served"))?;
                 let below = components.as_path();
-                if (roots[root].kind == Kind::File) != below.as_os_str().is_empty() {
-                    return Err(Refusal::NoSuchFile);
+                match (roots[root].kind, below.as_os_str().is_empty()) {
+                    (Kind::File, true) | (Kind::Directory, false) => Ok(Place::new(root, below)),
+                    (Kind::File, false) => Err(Unresolved::because("is below a file")),
+                    (Kind::Directory, true) => Err(Unresolved::because("is a directory")),
                 }
-                Ok(Place {
-                    root,
-                    below: below.into(),
-                })
             }
         }
     }
@@ -179,7 +204,7 @@ impl Roots {
 impl Root {
     fn new(path: PathBuf) -> Result<Root, Fatal> {
         let cannot_open =
-            |error: io::Error| Fatal::io(format!("cannot open {}", path.display()), &error);
+            |error: io::Error| Fatal::io(format!("cannot open {}", Escaped(&path)), &error);
         let kind = match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => {
                 check_searchable(&path).map_err(cannot_open)?;
@@ -194,10 +219,7 @@ impl Root {
                     "not a regular file or directory",
                 )));
             }
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound
-                    && !path.as_os_str().as_bytes().ends_with(b"/") =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && names_a_file(&path) => {
                 check_searchable(parent(&path)).map_err(cannot_open)?;
                 Kind::File
             }
@@ -210,6 +232,35 @@ impl Root {
 /// A directory need not be readable for its files to be served, only to be watched.
 fn check_searchable(directory: &Path) -> io::Result<()> {
     fs::metadata(directory.join(".")).map(drop)
+}
+
+/// Whether a file can come to be at `path`: not where it ends with a slash or a dot.
+fn names_a_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    !name.is_empty() && path.as_os_str().as_bytes().ends_with(name.as_bytes())
+}
+
+/// Drops empty and `.` components. Absolute paths, `..` and names that start with a dot are never
+/// served; the rule is for the name asked for, not for where links lead.
+fn relative(asked: &Path) -> Result<PathBuf, Unresolved> {
+    let mut path = PathBuf::new();
+    for component in asked.components() {
+        match component {
+            Component::CurDir => {}
+            Component::Normal(name) if name.as_bytes().starts_with(b".") => {
+                return Err(Unresolved::because("begins with a dot"));
+            }
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => return Err(Unresolved::because("leads up")),
+            Component::RootDir | Component::Prefix(_) => {
+                return Err(Unresolved::because("is absolute"));
+            }
+        }
+    }
+    match path.as_os_str().is_empty() {
+        true => Err(Unresolved::because("is a directory")),
+        false => Ok(path),
+    }
 }
 
 /// The way to a descriptor's own inode, whatever has become of its path (proc(5)).
@@ -286,38 +337,55 @@ mod tests {
         }
     }
 
-    fn place(root: usize, below: &str) -> Result<Place, Refusal> {
-        Ok(Place {
-            root,
-            below: below.into(),
-        })
-    }
-
     #[test]
     fn names_to_places() {
         use Kind::*;
         let one_file = roots(&[("/var/log/access.log", File)]);
         let one_directory = roots(&[("/var/log", Directory)]);
         let several = roots(&[("/var/log/nginx", Directory), ("a/access.log", File)]);
-        for (roots, asked, expected) in [
-            (&one_file, None, place(0, "")),
-            (&one_file, Some("access.log"), place(0, "")),
-            (&one_file, Some("other.log"), Err(Refusal::NoSuchFile)),
-            (&one_file, Some("access.log/x"), Err(Refusal::NoSuchFile)),
-            (&one_directory, None, Err(Refusal::PathNeeded)),
+        for (roots, asked, root, below) in [
+            (&one_file, None, 0, ""),
+            (&one_file, Some("access.log"), 0, ""),
+            (&one_file, Some("./access.log"), 0, ""),
             (
                 &one_directory,
                 Some("nginx/access.log"),
-                place(0, "nginx/access.log"),
+                0,
+                "nginx/access.log",
             ),
-            (&one_directory, Some("log"), place(0, "log")),
-            (&several, None, Err(Refusal::PathNeeded)),
-            (&several, Some("access.log"), place(1, "")),
-            (&several, Some("nginx/error.log"), place(0, "error.log")),
-            (&several, Some("nginx"), Err(Refusal::NoSuchFile)),
-            (&several, Some("error.log"), Err(Refusal::NoSuchFile)),
+            (&one_directory, Some("./a//b/./c/"), 0, "a/b/c"),
+            (&one_directory, Some("a..b/c."), 0, "a..b/c."),
+            (&one_directory, Some("log"), 0, "log"),
+            (&several, Some("access.log"), 1, ""),
+            (&several, Some("nginx/error.log"), 0, "error.log"),
         ] {
-            assert_eq!(roots.resolve(asked.map(Path::new)), expected, "{asked:?}");
+            let place = Place {
+                root,
+                below: below.into(),
+            };
+            assert_eq!(roots.resolve(asked.map(Path::new)), Ok(place), "{asked:?}");
+        }
+        for (roots, asked) in [
+            (&one_file, "other.log"),
+            (&one_file, "access.log/x"),
+            (&one_directory, "/etc/passwd"),
+            (&one_directory, "//etc/passwd"),
+            (&one_directory, ".."),
+            (&one_directory, "a/../b"),
+            (&one_directory, ".hidden"),
+            (&one_directory, "a/.git/config"),
+            (&one_directory, "."),
+            (&one_directory, ""),
+            (&several, "nginx"),
+            (&several, "error.log"),
+        ] {
+            let refused = roots.resolve(Some(Path::new(asked)));
+            let unresolved = refused.expect_err(asked);
+            assert_eq!(unresolved.refusal, Refusal::NoSuchFile, "{asked:?}");
+            assert!(unresolved.why.is_some(), "{asked:?}");
+        }
+        for roots in [&one_directory, &several] {
+            assert_eq!(roots.resolve(None), Err(Unresolved::PATH_NEEDED));
         }
     }
 
@@ -327,14 +395,32 @@ mod tests {
             (&["a/log"][..], true),
             (&["/"], true),
             (&[".."], true),
+            (&[".hidden"], true),
             (&["a/log", "b/log2"], true),
+            (&[".a/log", "b/log2"], true),
             (&["a/log", "b/log"], false),
             (&["a/log", "log/"], false),
             (&["a/log", "/"], false),
             (&["a/log", ".."], false),
+            (&["a/log", ".hidden"], false),
         ] {
             let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
             assert_eq!(Roots::check_names(&paths).is_ok(), good, "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn where_a_file_can_come_to_be() {
+        for (path, can) in [
+            ("log", true),
+            ("a/log", true),
+            ("/log", true),
+            ("log/", false),
+            ("log/.", false),
+            ("log/..", false),
+            ("a//log", true),
+        ] {
+            assert_eq!(names_a_file(Path::new(path)), can, "{path}");
         }
     }
 }

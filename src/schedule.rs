@@ -47,6 +47,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// To the end of a lane.
     pub fn push(&mut self, lane: Lane, client: Token) {
         match lane {
             Lane::Followers => self.followers.push_back(client),
@@ -54,6 +55,7 @@ impl Schedule {
         }
     }
 
+    /// From the front of a lane.
     pub fn pop(&mut self, lane: Lane) -> Option<Token> {
         match lane {
             Lane::Followers => self.followers.pop_front(),
@@ -69,14 +71,17 @@ impl Schedule {
         }
     }
 
+    /// To the end of those who may have something to read.
     pub fn push_inbox(&mut self, client: Token) {
         self.inbox.push_back(client);
     }
 
+    /// From their front.
     pub fn pop_inbox(&mut self) -> Option<Token> {
         self.inbox.pop_front()
     }
 
+    /// How many they are now.
     pub fn inbox_len(&self) -> usize {
         self.inbox.len()
     }
@@ -93,6 +98,7 @@ impl Schedule {
         self.armed.insert(due, at);
     }
 
+    /// Takes a deadline back; none is none.
     pub fn cancel(&mut self, due: Due) {
         if let Some(at) = self.armed.remove(&due) {
             self.deadlines.remove(&(at, due));

@@ -1,7 +1,7 @@
 //! The event loop: owns poll, listeners, tails, clients; knows where each client is.
 //!
-//! One turn: poll, note every event and act on none, accept, look at the files hinted at, read what
-//! clients sent, serve, expire deadlines. Edges come once, so one rule covers listeners, inotify
+//! One turn: poll, note every event and act on none, heed signals, accept, look at the files hinted
+//! at, read what clients sent, serve, expire deadlines. Edges come once, so one rule covers listeners, inotify
 //! and sockets: readiness is remembered until `WouldBlock` takes it away.
 
 mod arrive;
@@ -14,7 +14,7 @@ use crate::error::Fatal;
 use crate::limits::Limits;
 use crate::listen::Listener;
 use crate::news::News;
-use crate::report::{Now, Report};
+use crate::report::{Doing, Now, Report};
 use crate::request::Refusal;
 use crate::roots::Roots;
 use crate::schedule::{Due, Lane, Schedule};
@@ -51,6 +51,8 @@ pub struct Server {
     header_timeout: Duration,
     /// The time at the beginning of the turn.
     now: Instant,
+    /// The operator wants something.
+    has_signals: bool,
     /// accept(2) failed a moment ago.
     is_accept_paused: bool,
     /// The slot from which SIGUSR1's list of clients goes on.
@@ -91,6 +93,7 @@ impl Server {
             report: Report::default(),
             header_timeout,
             now: Instant::now(),
+            has_signals: false,
             is_accept_paused: false,
             reporting: None,
             is_stopping: false,
@@ -116,6 +119,7 @@ impl Server {
             self.now = Instant::now();
             self.report.turns += 1;
             events.iter().for_each(|event| self.note(event));
+            self.heed_signals();
             self.accept();
             self.refresh_tails();
             self.receive();
@@ -144,7 +148,7 @@ impl Server {
     fn note(&mut self, event: &Event) {
         match event.token() {
             WATCH => self.tails.note_readable(),
-            SIGNALS => self.heed_signals(),
+            SIGNALS => self.has_signals = true,
             token if FIRST_LISTENER.0 - token.0 < self.listeners.len() => {
                 self.listeners[FIRST_LISTENER.0 - token.0].is_due = true;
             }
@@ -159,17 +163,29 @@ impl Server {
         // A half-closed client shows as read-closed only; a reset one, and one of a unix socket
         // that is gone, as both.
         seat.is_gone |= event.is_error() || event.is_write_closed();
-        if (seat.is_gone || event.is_readable() || event.is_read_closed())
-            && !mem::replace(&mut seat.is_in_inbox, true)
-        {
-            self.schedule.push_inbox(token);
+        let has_room = event.is_writable() && seat.at == At::Blocked;
+        if seat.is_gone || event.is_readable() || event.is_read_closed() {
+            self.push_inbox(token);
         }
-        if event.is_writable() && seat.at == At::Blocked {
+        if has_room {
             self.line_up(token);
         }
     }
 
+    /// Puts a client that may have something to read where its turn comes, once.
+    fn push_inbox(&mut self, token: Token) {
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        if !mem::replace(&mut seat.is_in_inbox, true) {
+            self.schedule.push_inbox(token);
+        }
+    }
+
     fn heed_signals(&mut self) {
+        if !mem::take(&mut self.has_signals) {
+            return;
+        }
         while let Some(order) = self.signals.next_order() {
             match order {
                 Order::Stop if self.is_stopping => self.is_over = true,
@@ -194,11 +210,7 @@ impl Server {
         };
         let Some(key) = seat.tail else { return };
         seat.at = At::Ready;
-        let cursor = seat.client.cursor();
-        let behind_bytes = self.tails[key]
-            .span(cursor.segment)
-            .end
-            .saturating_sub(cursor.offset);
+        let behind_bytes = self.tails[key].bytes_behind(seat.client.cursor());
         let is_backlog = seat.client.is_seeking() || behind_bytes > SERVE_BYTES_MAX as u64;
         self.schedule.push(
             if is_backlog {
@@ -303,16 +315,16 @@ impl Server {
         let Some(slot) = self.reporting else { return };
         let (seats, next) = self.clients.page(slot, TURN_REPORTS_MAX);
         for seat in seats {
-            let cursor = seat.client.cursor();
-            let behind = |key: TailKey| {
-                self.tails[key]
-                    .span(cursor.segment)
-                    .end
-                    .saturating_sub(cursor.offset)
+            let doing = match seat.tail {
+                Some(key) => Doing::Following {
+                    path: self.tails[key].path(),
+                    offset: seat.client.cursor().offset,
+                    behind_bytes: self.tails[key].bytes_behind(seat.client.cursor()),
+                },
+                None if seat.at == At::Header => Doing::Asking,
+                None => Doing::Ending,
             };
-            let path = seat.tail.map(|key| self.tails[key].path());
-            self.report
-                .client(seat.peer, path, cursor.offset, seat.tail.map_or(0, behind));
+            self.report.client(seat.peer, &doing);
         }
         self.reporting = next;
     }

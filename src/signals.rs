@@ -46,6 +46,7 @@ impl Signals {
         Ok(Signals { descriptor })
     }
 
+    /// Asks for an edge for each signal.
     pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(
             &mut SourceFd(&self.descriptor.as_fd().as_raw_fd()),

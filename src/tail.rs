@@ -10,7 +10,7 @@
 //!
 //! There is always a newest segment: before there is a file, it is one that is still to come.
 
-use crate::cursor::{SegmentId, Span};
+use crate::cursor::{Cursor, SegmentId, Span};
 use crate::error::reason;
 use crate::name::WatchedName;
 use crate::news::{News, Note};
@@ -21,7 +21,6 @@ use crate::watch::{TailKey, Watch, WatchId};
 use mio::Token;
 use slab::Slab;
 
-use std::collections::VecDeque;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,10 +30,9 @@ pub struct Tail {
     key: TailKey,
     place: Place,
     path: PathBuf,
-    /// Oldest first, never empty.
-    segments: VecDeque<Held>,
-    /// The id of `segments[0]`.
-    first: SegmentId,
+    /// Oldest first, never empty. All but the newest have clients: one that never reads holds no
+    /// more than its own.
+    segments: Vec<Held>,
     /// The name in its directory, and in the directory where the file really lies if a link leads
     /// elsewhere.
     names: Vec<WatchedName>,
@@ -45,6 +43,7 @@ pub struct Tail {
 }
 
 struct Held {
+    id: SegmentId,
     segment: Segment,
     watch: Option<WatchId>,
     /// Clients whose cursor is in this segment, and those of them who wait for it to grow.
@@ -57,13 +56,12 @@ impl Tail {
     pub fn new(key: TailKey, place: Place, roots: &Roots) -> Tail {
         let path = roots.path(&place);
         let names = vec![WatchedName::new(&path)];
-        let segments = VecDeque::from([Held::new(Segment::to_come())]);
+        let segments = vec![Held::new(0, Segment::to_come())];
         Tail {
             key,
             place,
             path,
             segments,
-            first: 0,
             names,
             unwatched: None,
             trouble: None,
@@ -80,7 +78,7 @@ impl Tail {
 
     /// Where newcomers begin.
     pub fn newest(&self) -> SegmentId {
-        self.first + self.segments.len() as SegmentId - 1
+        self.segments[self.segments.len() - 1].id
     }
 
     /// A segment that has clients, or the newest.
@@ -88,6 +86,7 @@ impl Tail {
         &self.segments[self.index(id)].segment
     }
 
+    /// What is known of a segment's bytes.
     pub fn span(&self, id: SegmentId) -> Span {
         let segment = self.segment(id);
         Span {
@@ -95,6 +94,13 @@ impl Tail {
             truncated: segment.is_truncated(),
             replaced: id != self.newest(),
         }
+    }
+
+    /// How many bytes a client at `cursor` could be sent now.
+    pub fn bytes_behind(&self, cursor: Cursor) -> u64 {
+        self.segment(cursor.segment)
+            .end()
+            .saturating_sub(cursor.offset)
     }
 
     /// Files held open.
@@ -157,7 +163,10 @@ impl Tail {
         }
         let (file, metadata) = roots.open(&self.place)?;
         self.trouble = None;
-        self.adopt(file, &metadata, watch, news);
+        // It may have come back between the two.
+        if self.segment(self.newest()).identity() != Some(Identity::of(&metadata)) {
+            self.adopt(file, &metadata, watch, news);
+        }
         Ok(())
     }
 
@@ -235,7 +244,7 @@ impl Tail {
             news.notes.push(Note::Replaced {
                 path: self.path.clone(),
             });
-            self.segments.push_back(Held::new(segment));
+            self.segments.push(Held::new(self.newest() + 1, segment));
             // Whoever asked for more than the old file ever had gets to know now.
             let index = self.segments.len() - 2;
             self.segments[index].wake(news);
@@ -279,13 +288,13 @@ impl Tail {
         });
         let mut next = Held {
             watch: held.watch.take(),
-            ..Held::new(held.segment.truncate())
+            ..Held::new(held.id + 1, held.segment.truncate())
         };
         held.wake(news);
         if is_newest {
             // From 0 it can only have grown.
             let _ = next.segment.measure();
-            self.segments.push_back(next);
+            self.segments.push(next);
         } else {
             next.close(self.key, watch);
         }
@@ -297,7 +306,7 @@ impl Tail {
         for name in &mut self.names {
             failure = name.watch(self.key, watch).err().or(failure);
         }
-        if let Some(newest) = self.segments.back_mut() {
+        if let Some(newest) = self.segments.last_mut() {
             failure = newest.watch(self.key, watch).err().or(failure);
         }
         if let (None, Some(error)) = (&self.unwatched, &failure) {
@@ -310,26 +319,21 @@ impl Tail {
         self.unwatched = failure;
     }
 
-    /// Closes what nobody can come to any more: all but the newest, once the last client has left
-    /// it.
+    /// Closes what nobody can come to any more: all but the newest, once the last client has left.
     fn let_go(&mut self, watch: &mut Watch) {
-        let older = self.segments.len() - 1;
-        for held in self
-            .segments
-            .iter_mut()
-            .take(older)
-            .filter(|held| held.clients == 0)
-        {
-            held.close(self.key, watch);
-        }
-        while self.segments.len() > 1 && self.segments[0].clients == 0 {
-            self.segments.pop_front();
-            self.first += 1;
-        }
+        let (key, newest) = (self.key, self.newest());
+        self.segments.retain_mut(|held| {
+            let is_needed = held.clients > 0 || held.id == newest;
+            if !is_needed {
+                held.close(key, watch);
+            }
+            is_needed
+        });
     }
 
+    /// Ids go up.
     fn index(&self, id: SegmentId) -> usize {
-        (id - self.first) as usize
+        self.segments.partition_point(|held| held.id < id)
     }
 
     fn held(&mut self, id: SegmentId) -> &mut Held {
@@ -339,8 +343,9 @@ impl Tail {
 }
 
 impl Held {
-    fn new(segment: Segment) -> Held {
+    fn new(id: SegmentId, segment: Segment) -> Held {
         Held {
+            id,
             segment,
             watch: None,
             clients: 0,

@@ -4,7 +4,7 @@
 use crate::cursor::SegmentId;
 use crate::news::News;
 use crate::request::Refusal;
-use crate::roots::{self, Place, Roots};
+use crate::roots::{self, Place, Roots, Unresolved};
 use crate::tail::Tail;
 use crate::watch::{Hint, TailKey, Watch};
 
@@ -53,24 +53,24 @@ const POLL: Duration = Duration::from_millis(250);
 
 impl Tails {
     pub fn new(roots: Roots) -> Tails {
-        let (tails, keys, hinted) = (Slab::new(), HashMap::new(), VecDeque::new());
         Tails {
             roots,
             watch: Watch::new(),
-            tails,
-            keys,
-            hinted,
+            tails: Slab::new(),
+            keys: HashMap::new(),
+            hinted: VecDeque::new(),
             unread: false,
             open_segments: 0,
         }
     }
 
+    /// Asks for an edge for each event on a file.
     pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         self.watch.register(registry, token)
     }
 
     /// The place that a client asked for.
-    pub fn resolve(&self, asked: Option<&Path>) -> Result<Place, Refusal> {
+    pub fn resolve(&self, asked: Option<&Path>) -> Result<Place, Unresolved> {
         self.roots.resolve(asked)
     }
 
@@ -190,6 +190,7 @@ impl Tails {
         period.mul_f64(0.5 + spread / 2.0)
     }
 
+    /// Names followed.
     pub fn len(&self) -> usize {
         self.tails.len()
     }

@@ -73,6 +73,7 @@ impl Watch {
         }
     }
 
+    /// Asks for an edge for each event.
     pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         let Ok(inotify) = &self.inotify else {
             return Ok(());

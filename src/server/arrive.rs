@@ -55,15 +55,14 @@ impl Server {
 
     pub(super) fn may_accept(&self) -> bool {
         let has_seat = !self.is_full() || self.clients.over_limit() < ANSWERED_MAX;
-        has_seat
-            && !self.is_accept_paused
-            && self
-                .limits
-                .have_room_for_client(self.clients.len(), self.tails.open_segments())
+        has_seat && !self.is_accept_paused
     }
 
     fn is_full(&self) -> bool {
-        self.clients.len() - self.clients.over_limit() >= self.limits.clients_max
+        let clients = self.clients.len() - self.clients.over_limit();
+        !self
+            .limits
+            .have_room_for_client(clients, self.tails.open_segments())
     }
 
     fn welcome(&mut self, socket: Socket, peer: Peer) {
@@ -93,22 +92,15 @@ impl Server {
                 continue;
             };
             seat.is_in_inbox = false;
-            if seat.is_gone {
-                let has_ended_in_order = seat.at == At::Draining;
-                self.close(
-                    token,
-                    if has_ended_in_order {
-                        Closed::Drained
-                    } else {
-                        Closed::Gone
-                    },
-                );
+            // In Drain the read finds out: to close before the last input is read would send RST, and
+            // destroy what is queued.
+            if seat.is_gone && seat.at != At::Draining {
+                self.close(token, Closed::Gone);
                 continue;
             }
             let received = seat.client.receive(&mut self.scratch);
             if !matches!(received, Received::Drained | Received::Closed(_)) {
-                seat.is_in_inbox = true;
-                self.schedule.push_inbox(token);
+                self.push_inbox(token);
             }
             match received {
                 Received::More | Received::Drained => {}
@@ -147,7 +139,7 @@ impl Server {
         let place = self
             .tails
             .resolve(request.path.as_deref())
-            .map_err(|refusal| (refusal, None))?;
+            .map_err(|unresolved| (unresolved.refusal, unresolved.why.map(str::to_owned)))?;
         let is_new = !self.tails.is_followed(&place);
         let (clients, names, files) = (
             self.clients.len(),

@@ -21,12 +21,11 @@ impl Server {
             return;
         };
         if let Some(key) = seat.tail {
-            self.report.cut(
-                seat.peer,
-                self.tails[key].path(),
-                seat.client.cursor().offset,
-                cut,
-            );
+            let cursor = seat.client.cursor();
+            let (path, missed_bytes) =
+                (self.tails[key].path(), self.tails[key].bytes_behind(cursor));
+            self.report
+                .cut(seat.peer, path, cursor.offset, missed_bytes, cut);
         }
         self.finish(
             token,

@@ -203,6 +203,33 @@ fn a_truncated_file_closes_its_clients_and_says_so() {
     newcomer.expect(b"new\n");
 }
 
+/// What is kept for a client that never reads does not grow with what it misses.
+#[test]
+fn truncations_behind_a_stuck_client_cost_nothing() {
+    let log = Log::sparse(1 << 30, "last");
+    let server = log.server();
+    // Its sockets are full, and it stands in the segment that was.
+    let _stuck = server.ask("0\n");
+    wait_until("its socket is full", || {
+        let sent = server.totals("sent");
+        sent > 0 && sent == server.totals("sent")
+    });
+    let mut truncate = |times: usize| {
+        for _ in 0..times {
+            log.append("line\n");
+            let mut client = server.ask("-1\n");
+            client.expect(b"line\n");
+            std::fs::write(&log.path, "").expect("it is ours");
+            // What was not seen does not count.
+            client.expect_end();
+        }
+        server.memory()
+    };
+    let before = truncate(100);
+    let after = truncate(1000);
+    assert!(after < before + 40_000, "from {before} to {after} bytes");
+}
+
 // Sizes.
 
 #[test]

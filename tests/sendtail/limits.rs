@@ -116,6 +116,36 @@ fn the_descriptor_limit_is_raised_and_sets_the_client_limit() {
     }
 }
 
+/// Files take descriptors too: then there is room for fewer clients, and who is refused is told so.
+#[test]
+fn many_files_leave_room_for_fewer_clients() {
+    if !has_program("prlimit") {
+        return;
+    }
+    let log = Log::absent();
+    let program = Server::program(&[], &[log.directory.path()]);
+    let server = Server::command(limited("128:128", &program));
+    let mut clients = Vec::new();
+    for name in 0..16 {
+        fs::write(log.beside(&format!("f{name}")), TEXT).expect("it is ours");
+        clients.push(server.ask(format!("0 f{name}\n")));
+        clients[name].expect(TEXT.as_bytes());
+    }
+    let mut refused = 0;
+    for _ in 0..50 {
+        let mut client = server.ask("0 f0\n");
+        match client.read(&mut [0; 100]).expect("there is an answer") {
+            8 => clients.push(client),
+            count => {
+                assert_eq!(count, "error: too many clients\n".len());
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0 && clients.len() > 50, "{refused} refused");
+    assert_eq!(server.totals("refused"), refused);
+}
+
 #[test]
 fn at_the_descriptor_limit_clients_wait_in_the_backlog() {
     if !has_program("prlimit") {

@@ -320,6 +320,28 @@ fn a_directory_path_may_be_a_link_or_lie_under_dots() {
 
 // What clients send ends up in the log.
 
+/// The client is not told, and the operator is.
+#[test]
+fn the_log_says_why_there_is_no_such_file() {
+    let tree = Tree::new();
+    tree.add("log");
+    tree.link("/etc/passwd", "outside");
+    let server = tree.server();
+    for (asked, why) in [
+        ("missing", "No such file or directory"),
+        ("/etc/passwd", "is absolute"),
+        ("../log", "leads up"),
+        (".log", "begins with a dot"),
+        (".", "is a directory"),
+        ("outside", "leads out of its directory"),
+        ("log/x", "Not a directory"),
+    ] {
+        let mut client = server.ask(format!("0 {asked}\n"));
+        client.expect_error("no such file");
+        server.wait_for_log(&format!("no such file: {asked}: {why}"));
+    }
+}
+
 #[test]
 fn nothing_a_client_sends_reaches_the_log_unescaped() {
     let tree = Tree::new();

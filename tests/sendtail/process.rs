@@ -97,8 +97,10 @@ fn paths_without_a_name_of_their_own_are_a_usage_error() {
     let one = log.beside("a/x");
     let other = log.beside("b/x");
     let slash = log.beside("b/x/");
-    let cases: [&[&Path]; 8] = [
+    let hidden = log.beside(".hidden");
+    let cases: [&[&Path]; 9] = [
         &[],
+        &[&one, &hidden],
         &[&one, &other],
         &[&one, &one],
         &[&other, &log.path, &one],
@@ -126,6 +128,8 @@ fn a_path_that_cannot_be_served_is_said_at_the_start() {
     let strange = "not a regular file or directory";
     let cases = [
         (log.beside("absent/log"), "No such file or directory"),
+        (log.beside("absent/."), "No such file or directory"),
+        (log.beside("absent/"), "No such file or directory"),
         (log.path.join("log"), "Not a directory"),
         (fifo, strange),
         (linked, strange),

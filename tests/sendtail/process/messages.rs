@@ -172,6 +172,16 @@ fn totals_have_a_line_for_every_client() {
 }
 
 #[test]
+fn a_client_that_was_answered_is_shown_as_ending() {
+    let log = Log::new(TEXT);
+    let server = log.server();
+    let mut client = server.ask("nonsense\n");
+    client.expect(b"error: bad start\n");
+    server.totals("clients");
+    server.wait_for_log(&format!("client {}: ending", local(&client)));
+}
+
+#[test]
 fn totals_count() {
     let log = Log::new(TEXT);
     let server = Server::with(&["--max-clients", "2"], &[&log.path]);

@@ -101,6 +101,28 @@ fn everything_queued_arrives_in_spite_of_unread_input() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+/// The client's last words and its FIN come at one time, while it has not read what is queued. To
+/// close because both sides have ended would send RST, and destroy that.
+#[test]
+fn last_words_before_the_end_destroy_nothing() {
+    let log = Log::sparse(64 << 20, "last");
+    let server = log.server();
+    let mut client = server.ask("0\n");
+    wait_until("the socket is full", || {
+        let sent = server.totals("sent");
+        sent > 0 && sent == server.totals("sent")
+    });
+    let sent = server.totals("sent");
+    server.signal(Signal::SIGTERM);
+    server.wait_for_log("stopping");
+    server.signal(Signal::SIGSTOP);
+    client.send(b"last words");
+    client.half_close();
+    server.signal(Signal::SIGCONT);
+    assert_eq!(client.read_to_end().len() as u64, sent);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
 #[test]
 fn everything_queued_arrives_after_the_exit_too() {
     let content = vec![b'x'; 16 << 20];
