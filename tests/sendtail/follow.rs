@@ -214,7 +214,7 @@ fn truncations_behind_a_stuck_client_cost_nothing() {
         let sent = server.totals("sent");
         sent > 0 && sent == server.totals("sent")
     });
-    let mut truncate = |times: usize| {
+    let truncate = |times: usize| {
         for _ in 0..times {
             log.append("line\n");
             let mut client = server.ask("-1\n");
