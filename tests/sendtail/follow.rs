@@ -210,10 +210,7 @@ fn truncations_behind_a_stuck_client_cost_nothing() {
     let server = log.server();
     // Its sockets are full, and it stands in the segment that was.
     let _stuck = server.ask("0\n");
-    wait_until("its socket is full", || {
-        let sent = server.totals("sent");
-        sent > 0 && sent == server.totals("sent")
-    });
+    server.sent_until_full();
     let truncate = |times: usize| {
         for _ in 0..times {
             log.append("line\n");

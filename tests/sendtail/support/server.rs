@@ -215,6 +215,16 @@ impl Server {
         value.unwrap_or_else(|| panic!("no {field:?} in the totals: {line}"))
     }
 
+    /// Waits until nobody takes any more of the backlog, and gives the bytes sent until then.
+    pub fn sent_until_full(&self) -> u64 {
+        let mut sent = 0;
+        wait_until("the sockets are full", || {
+            sent = self.totals("sent");
+            sent > 0 && sent == self.totals("sent")
+        });
+        sent
+    }
+
     /// Waits until the server has read this client's header, which a client without data cannot
     /// see.
     pub fn wait_for_request(&self, client: &Client) {
