@@ -64,7 +64,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Everything that can fail at start-up has been done by the caller, but for poll and inotify.
+    /// What can fail for the operator's sake has been done by the caller. Fails only if there is no
+    /// epoll to be had; without inotify, files are polled.
     pub fn new(
         signals: Signals,
         mut listeners: Vec<Listener>,

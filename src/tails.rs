@@ -74,13 +74,14 @@ impl Tails {
         self.roots.resolve(asked)
     }
 
+    /// Whether there is a tail already.
     pub fn is_followed(&self, place: &Place) -> bool {
         self.keys.contains_key(place)
     }
 
     /// The tail of `place`, looked at just now, so that a client begins in what bears the name at
-    /// this moment. One that was not followed yet is made, and has to be left to `forget_deserted`
-    /// if its client does not stay.
+    /// this moment. One that was not followed yet is made; the caller puts a client into it at once,
+    /// since a tail goes when its last one leaves.
     ///
     /// Errors are the true reasons, for the log; `roots::refusal` words them for the client.
     pub fn follow(&mut self, place: Place, news: &mut News) -> io::Result<TailKey> {

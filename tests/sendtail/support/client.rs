@@ -37,6 +37,17 @@ impl Client {
         self.stream.write_all(bytes).expect("the server takes it");
     }
 
+    /// Sends this again and again, with pauses, until the connection ends: a slow client, for whom
+    /// nobody waits.
+    pub fn drip(&self, bytes: &'static [u8]) {
+        let mut stream = self.stream.try_clone().expect("a second handle");
+        std::thread::spawn(move || {
+            while stream.write_all(bytes).is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+    }
+
     /// Sends a FIN; the client still wants the data.
     pub fn half_close(&mut self) {
         let closed = self.stream.shutdown(Shutdown::Write);
