@@ -22,8 +22,12 @@ impl Server {
         };
         if let Some(key) = seat.tail {
             let cursor = seat.client.cursor();
-            let (path, missed_bytes) =
-                (self.tails[key].path(), self.tails[key].bytes_behind(cursor));
+            // Where a search would have led is not known, and its client is told that it ends.
+            let missed_bytes = match seat.client.is_seeking() {
+                true => 0,
+                false => self.tails[key].bytes_behind(cursor),
+            };
+            let path = self.tails[key].path();
             self.report
                 .cut(seat.peer, path, cursor.offset, missed_bytes, cut);
         }

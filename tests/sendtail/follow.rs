@@ -203,6 +203,32 @@ fn a_truncated_file_closes_its_clients_and_says_so() {
     newcomer.expect(b"new\n");
 }
 
+#[test]
+fn what_a_truncation_takes_from_a_client_is_counted() {
+    let log = Log::sparse(64 << 20, "last");
+    let server = log.server();
+    let mut lagging = server.ask("0\n");
+    server.sent_until_full();
+    std::fs::write(&log.path, "").expect("it is ours");
+    server.wait_for_log("was truncated at");
+    let received = lagging.read_to_end().len() as u64;
+    assert_eq!(server.totals("cut"), 1);
+    assert_eq!(server.totals("missed"), (64 << 20) - received);
+}
+
+/// It is told so, and what it would have got is not known.
+#[test]
+fn a_search_that_meets_a_truncation_ends_and_has_missed_nothing() {
+    let log = Log::sparse(1 << 40, "last");
+    let server = log.server();
+    let mut searching = server.ask("-2\n");
+    server.wait_for_request(&searching);
+    std::fs::write(&log.path, "").expect("it is ours");
+    searching.expect_error("file was replaced");
+    assert_eq!(server.totals("cut"), 1);
+    assert_eq!(server.totals("missed"), 0);
+}
+
 /// What is kept for a client that never reads does not grow with what it misses.
 #[test]
 fn truncations_behind_a_stuck_client_cost_nothing() {
