@@ -48,6 +48,14 @@ pub struct Cli {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=32767))]
     keepalive: u32,
 
+    /// Seconds of silence after which a rotated file that may still have a writer is left
+    #[arg(long, value_name = "SECS", default_value_t = 5)]
+    drain_grace: u32,
+
+    /// Most disk space that deleted files may hold for slow clients; K, M, G
+    #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = parse_size)]
+    pub max_held: u64,
+
     /// Say more on stderr; repeatable
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
@@ -117,10 +125,32 @@ impl Cli {
         Duration::from_secs(self.header_timeout.into())
     }
 
+    /// The silence after which a rotated file is left although it may still have a writer.
+    pub fn drain_grace(&self) -> Duration {
+        Duration::from_secs(self.drain_grace.into())
+    }
+
     /// The silence before a peer is probed.
     pub fn keepalive(&self) -> Duration {
         Duration::from_secs(self.keepalive.into())
     }
+}
+
+/// As in `4096`, `64K`, `1G`: powers of 1024, as `tail -c` and `ulimit` have them.
+fn parse_size(text: &str) -> Result<u64, &'static str> {
+    const WHAT: &str = "not a number of bytes, with K, M or G behind it or not";
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'K') => (&text[..text.len() - 1], 10),
+        Some(b'M') => (&text[..text.len() - 1], 20),
+        Some(b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    // u64's own parser takes a plus sign.
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(WHAT);
+    }
+    let number: u64 = digits.parse().map_err(|_| WHAT)?;
+    number.checked_mul(1 << shift).ok_or(WHAT)
 }
 
 /// clap explains itself in paragraphs: the first says what is wrong, those behind it repeat the
@@ -152,6 +182,29 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(text.parse().ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("4096", Some(4096)),
+            ("64K", Some(64 << 10)),
+            ("10M", Some(10 << 20)),
+            ("1G", Some(1 << 30)),
+            ("17179869183G", Some(17_179_869_183 << 30)),
+            ("17179869184G", None),
+            ("18446744073709551616", None),
+            ("", None),
+            ("G", None),
+            ("1X", None),
+            ("1k", None),
+            ("+1", None),
+            ("-1", None),
+            ("1 G", None),
+        ] {
+            assert_eq!(parse_size(text).ok(), expected, "{text}");
         }
     }
 

@@ -10,7 +10,7 @@
 //! A client's FIN means only that it sends nothing more: most `nc`s close their sending half at
 //! once.
 
-use crate::cursor::{Cursor, SegmentId, Step};
+use crate::cursor::{Bytes, Cursor, SegmentId, Span, Step};
 use crate::request::{HEADER_BYTES_MAX, Parsed, Refusal, Request, Start};
 use crate::scan::{Progress, Scan};
 use crate::socket::Socket;
@@ -19,23 +19,28 @@ use crate::tail::Tail;
 use mio::{Registry, Token};
 
 use std::io;
+use std::mem;
 use std::os::fd::AsFd;
+use std::time::Instant;
 
 /// A connection. It has no buffer but for the pieces of a header that came in several segments.
 pub struct Client {
     socket: Socket,
     phase: Phase,
-    /// Where it is once it has a tail.
+    /// Where it is once it has a tail, and the segment that it began in.
     cursor: Cursor,
+    began: SegmentId,
     /// The client sent FIN: nothing is unread, the socket may be closed at once without a RST.
     has_ended: bool,
     /// At least one byte of the file was sent: from then on no `error:` line is.
     has_data: bool,
+    /// The last try to read or send came to nothing, as if the file ended there.
+    was_short: bool,
 }
 
 enum Phase {
     Header(Vec<u8>),
-    Seek(Scan),
+    Seek { start: Start, scan: Scan },
     Stream,
     Drain { discarded_bytes: u32 },
 }
@@ -75,8 +80,21 @@ pub enum Served {
 /// Why a stream cannot go on.
 #[derive(Debug)]
 pub enum Cut {
+    /// The file was truncated before it had everything.
     Truncated,
+    /// The file was replaced before it was as long as the client wanted.
     Replaced,
+    /// The next file was deleted before it could be opened.
+    NeverSeen,
+    /// So many bytes came to a file that it had left, at this offset.
+    Late {
+        offset: u64,
+        bytes: u64,
+    },
+    /// It keeps too much deleted data on the disk.
+    Held,
+    /// It keeps too many old files open.
+    Crowded,
     Unreadable(io::Error),
 }
 
@@ -119,8 +137,10 @@ impl Client {
             socket,
             phase: Phase::Header(vec![]),
             cursor,
+            began: 0,
             has_ended: false,
             has_data: false,
+            was_short: false,
         }
     }
 
@@ -134,6 +154,11 @@ impl Client {
         self.cursor
     }
 
+    /// The segment that it began in.
+    pub fn began(&self) -> SegmentId {
+        self.began
+    }
+
     /// It has not asked for anything yet.
     pub fn is_in_header(&self) -> bool {
         matches!(self.phase, Phase::Header(_))
@@ -141,7 +166,7 @@ impl Client {
 
     /// It looks for the line to begin with.
     pub fn is_seeking(&self) -> bool {
-        matches!(self.phase, Phase::Seek(_))
+        matches!(self.phase, Phase::Seek { .. })
     }
 
     /// Nothing more is sent to it.
@@ -171,14 +196,23 @@ impl Client {
             Start::FromLine(line) => Scan::from_line(line),
         };
         self.cursor = Cursor { segment, offset: 0 };
-        self.go_on(progress);
+        self.began = segment;
+        self.go_on(start, progress);
     }
 
-    /// Does a share of what there is to do: searches a chunk, or sends up to `SERVE_BYTES_MAX`.
-    pub fn serve(&mut self, tail: &Tail, scratch: &mut [u8]) -> Served {
+    /// Does a share of what there is to do: searches a chunk, or sends up to `SERVE_BYTES_MAX`,
+    /// which are added to `sent_bytes`. Its segment was looked at in the turn that began at `now`;
+    /// it may be in a later one then.
+    pub fn serve(
+        &mut self,
+        tail: &Tail,
+        now: Instant,
+        scratch: &mut [u8],
+        sent_bytes: &mut u64,
+    ) -> Served {
         match self.phase {
-            Phase::Seek(scan) => self.seek(scan, tail, scratch),
-            _ => self.stream(tail),
+            Phase::Seek { start, scan } => self.seek(start, scan, tail, scratch),
+            _ => self.stream(tail, now, sent_bytes),
         }
     }
 
@@ -212,7 +246,7 @@ impl Client {
                 Parsed::Silence | Parsed::NotYet => Received::Closed(Closed::Silence),
             },
             Phase::Drain { .. } => Received::Closed(Closed::Drained),
-            Phase::Seek(_) | Phase::Stream => Received::Drained,
+            Phase::Seek { .. } | Phase::Stream => Received::Drained,
         }
     }
 
@@ -243,7 +277,7 @@ impl Client {
                     false => Received::More,
                 }
             }
-            Phase::Seek(_) | Phase::Stream => Received::More,
+            Phase::Seek { .. } | Phase::Stream => Received::More,
         }
     }
 
@@ -254,9 +288,9 @@ impl Client {
         header
     }
 
-    fn go_on(&mut self, progress: Progress) {
+    fn go_on(&mut self, start: Start, progress: Progress) {
         match progress {
-            Progress::Searching(scan) => self.phase = Phase::Seek(scan),
+            Progress::Searching(scan) => self.phase = Phase::Seek { start, scan },
             Progress::Found(offset) => {
                 self.cursor.offset = offset;
                 self.phase = Phase::Stream;
@@ -264,41 +298,51 @@ impl Client {
         }
     }
 
-    fn seek(&mut self, scan: Scan, tail: &Tail, scratch: &mut [u8]) -> Served {
-        let span = tail.span(self.cursor.segment);
-        if span.truncated {
-            return Served::Cut(Cut::Truncated);
-        }
+    fn seek(&mut self, start: Start, scan: Scan, tail: &Tail, scratch: &mut [u8]) -> Served {
+        let segment = self.cursor.segment;
+        let span = tail.span(segment);
         let chunk = scan.next_chunk(span.end, scratch.len().min(SERVE_BYTES_MAX) as u64);
-        if chunk.is_empty() {
-            return if span.replaced {
-                Served::Cut(Cut::Replaced)
-            } else {
-                Served::Waiting
-            };
+        match span.bytes {
+            Bytes::NeverSeen => return Served::Cut(Cut::NeverSeen),
+            // A start beyond the end belongs to the file it was asked of.
+            _ if chunk.is_empty() && span.replaced => return Served::Cut(Cut::Replaced),
+            Bytes::Truncated => {
+                // The search starts again in the file as it is now.
+                self.begin(start, segment + 1, tail.span(segment + 1).end);
+                return Served::More;
+            }
+            Bytes::Whole if chunk.is_empty() => return Served::Waiting,
+            Bytes::Whole => {}
         }
         let wanted = &mut scratch[..(chunk.end - chunk.start) as usize];
-        match tail
-            .segment(self.cursor.segment)
-            .read_at(wanted, chunk.start)
-        {
-            Ok(n) if n < wanted.len() => Served::Short,
+        match tail.segment(segment).read_at(wanted, chunk.start) {
+            Ok(n) if n < wanted.len() => self.fall_short(),
             Ok(_) => {
-                self.go_on(scan.feed(wanted));
+                self.was_short = false;
+                self.go_on(start, scan.feed(wanted));
                 Served::More
             }
             Err(error) => Served::Cut(Cut::Unreadable(error)),
         }
     }
 
-    fn stream(&mut self, tail: &Tail) -> Served {
+    fn stream(&mut self, tail: &Tail, now: Instant, sent_bytes: &mut u64) -> Served {
         let mut budget_bytes = SERVE_BYTES_MAX;
         loop {
-            let range = match self.cursor.step(tail.span(self.cursor.segment)) {
+            let span = tail.span(self.cursor.segment);
+            let range = match self.cursor.step(span) {
                 Step::Send(_) if budget_bytes == 0 => return Served::More,
                 Step::Send(range) => range,
                 Step::Wait => return Served::Waiting,
-                Step::Lost => return Served::Cut(Cut::Truncated),
+                Step::Next(offset) => {
+                    let segment = self.cursor.segment + 1;
+                    self.cursor = Cursor { segment, offset };
+                    if tail.is_checked(segment, now) {
+                        continue;
+                    }
+                    return Served::More;
+                }
+                Step::Lost => return Served::Cut(Self::lost(span)),
                 Step::Replaced => return Served::Cut(Cut::Replaced),
             };
             let count = budget_bytes.min((range.end - range.start) as usize);
@@ -306,14 +350,33 @@ impl Client {
                 .segment(self.cursor.segment)
                 .send_to(self.socket.as_fd(), range.start, count)
             {
-                Ok(0) => return Served::Short,
+                Ok(0) => return self.fall_short(),
                 Ok(n) => {
-                    self.has_data = true;
+                    (self.has_data, self.was_short) = (true, false);
                     self.cursor.offset += n as u64;
+                    *sent_bytes += n as u64;
                     budget_bytes -= n;
                 }
                 Err(error) => return Self::not_sent(error),
             }
+        }
+    }
+
+    /// Once it may be a truncation, which a look shows. If there was none, it is tried again, and then
+    /// the file cannot be read: FUSE file systems are like that when a file was replaced behind them
+    /// (measured with bindfs).
+    fn fall_short(&mut self) -> Served {
+        if mem::replace(&mut self.was_short, true) {
+            let error = io::ErrorKind::UnexpectedEof.into();
+            return Served::Cut(Cut::Unreadable(error));
+        }
+        Served::Short
+    }
+
+    fn lost(span: Span) -> Cut {
+        match span.bytes {
+            Bytes::NeverSeen => Cut::NeverSeen,
+            Bytes::Whole | Bytes::Truncated => Cut::Truncated,
         }
     }
 

@@ -12,7 +12,7 @@
 //!                                  schedule --> server --its turn--> client --> cursor
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 // From the command line to a listening process.
 mod cli;
@@ -36,24 +36,35 @@ mod request;
 mod scan;
 mod socket;
 
-// Everything that is followed; one name; its files; how changes are heard of.
+// Everything that is followed; one name; its files in their order; how changes are heard of.
 mod tails;
 
 mod tail;
 
-mod roots;
+mod finish;
+mod rotation;
+
+mod chain;
 mod segment;
+
+mod open_file;
 
 mod name;
 mod news;
+mod roots;
 mod watch;
+
+// The only unsafe code.
+mod sys;
 
 use cli::{Cli, Instead};
 use error::Fatal;
 use limits::Limits;
+use report::Report;
 use roots::Roots;
 use server::Server;
 use signals::Signals;
+use tails::Tails;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -96,13 +107,16 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
     let limits = Limits::new(cli.max_clients)?;
     let header_timeout = cli.header_timeout();
     let keepalive = cli.keepalive();
+    let (drain_grace, max_held) = (cli.drain_grace(), cli.max_held);
     let roots = Roots::new(cli.paths)?;
     let listeners = listen::listen_on(&cli.bind, cli.port, keepalive)?;
     let listening: String = listeners
         .iter()
         .map(|listener| format!("listening {listener}\n"))
         .collect();
-    let server = Server::new(signals, listeners, roots, limits, header_timeout)?;
+    let tails = Tails::new(roots, drain_grace, max_held);
+    let report = Report::new(drain_grace);
+    let server = Server::new(signals, listeners, tails, limits, report, header_timeout)?;
     let _ = std::io::stdout().write_all(listening.as_bytes());
     server.run()
 }

@@ -9,6 +9,7 @@
 
 use crate::client::{Closed, Cut};
 use crate::error::{Escaped, reason};
+use crate::finish::Rule;
 use crate::news::Note;
 use crate::request::Refusal;
 use crate::socket::Peer;
@@ -37,6 +38,14 @@ pub struct Report {
     /// Streams that could not go on, and the bytes that their clients did not get.
     cut: u64,
     missed_bytes: u64,
+    /// Files that bore a followed name and were deleted before they could be opened.
+    gaps: u64,
+    /// Bytes that came to a file after it was left.
+    late_bytes: u64,
+    /// Switches from one file to another that no event explained.
+    unverified: u64,
+    /// `--drain-grace`, for the words of one rule.
+    drain_grace: Duration,
     repetitions: [Repetition; KINDS],
 }
 
@@ -47,6 +56,8 @@ pub struct Now {
     pub files: usize,
     /// Files held open.
     pub segments: usize,
+    /// What deleted files take of the disk for clients that are behind.
+    pub held_bytes: u64,
     /// Inodes watched.
     pub watches: usize,
 }
@@ -70,6 +81,10 @@ enum Kind {
     Cut,
     Truncated,
     Replaced,
+    Finished,
+    Unverified,
+    Gap,
+    Late,
     CannotOpen,
     CannotWatch,
     CannotAccept,
@@ -105,6 +120,14 @@ pub fn init_log(verbose: u8, quiet: bool) {
 }
 
 impl Report {
+    /// Nothing counted yet.
+    pub fn new(drain_grace: Duration) -> Report {
+        Report {
+            drain_grace,
+            ..Report::default()
+        }
+    }
+
     pub fn only_local(&self) {
         info!("serving this host only; -b 0.0.0.0 or -b :: opens the port to others");
     }
@@ -156,53 +179,125 @@ impl Report {
     /// sent.
     pub fn cut(&mut self, peer: Peer, path: &Path, offset: u64, missed_bytes: u64, cut: &Cut) {
         let path = Escaped(path);
-        if !matches!(cut, Cut::Replaced) {
-            self.cut += 1;
-            self.missed_bytes += missed_bytes;
+        if matches!(cut, Cut::Replaced) {
+            return debug!("{peer} closed: {path} was replaced before it had {offset} bytes");
         }
+        self.cut += 1;
+        self.missed_bytes += missed_bytes;
+        let missed = format_args!("at offset {offset}, {missed_bytes} bytes missed");
         match cut {
+            Cut::Replaced => {}
             Cut::Truncated => self.say(
                 Level::Warn,
                 Kind::Cut,
-                format_args!(
-                    "{peer} closed: {path} was truncated when it was at offset {offset}, \
-                     {missed_bytes} bytes missed"
-                ),
+                format_args!("{peer} closed: {path} was truncated when it was {missed}"),
             ),
-            Cut::Replaced => {
-                debug!("{peer} closed: {path} was replaced before it had {offset} bytes");
-            }
-            Cut::Unreadable(error) => self.say(
+            Cut::NeverSeen => self.say(
                 Level::Warn,
                 Kind::Cut,
                 format_args!(
-                    "{peer} closed: cannot read {path} at offset {offset}: {}, \
-                     {missed_bytes} bytes missed",
-                    reason(error)
+                    "{peer} closed: a file that was {path} is missing, it was deleted before it \
+                     could be opened"
                 ),
             ),
+            Cut::Late { .. } => self.say(
+                Level::Warn,
+                Kind::Cut,
+                format_args!("{peer} closed: the old file of {path} grew late, {missed}"),
+            ),
+            Cut::Held => self.say(
+                Level::Warn,
+                Kind::Cut,
+                format_args!(
+                    "{peer} closed: {path} was deleted and held too much disk space, {missed}"
+                ),
+            ),
+            Cut::Crowded => self.say(
+                Level::Warn,
+                Kind::Cut,
+                format_args!("{peer} closed: {path} has too many old files, {missed}"),
+            ),
+            Cut::Unreadable(error) => {
+                let why = reason(error);
+                self.say(
+                    Level::Warn,
+                    Kind::Cut,
+                    format_args!("{peer} closed: cannot read {path}: {why}, {missed}"),
+                );
+            }
         }
+    }
+
+    /// A file that was truncated at `end` bytes, and how many clients had not got them.
+    pub fn truncated(&mut self, path: &Path, end: u64, clients: usize) {
+        self.say(
+            Level::Warn,
+            Kind::Truncated,
+            format_args!(
+                "{} was truncated at {end} bytes; {clients} clients were behind and are closed",
+                Escaped(path)
+            ),
+        );
     }
 
     /// What looks at files have brought.
     pub fn note(&mut self, note: &Note) {
         match note {
-            Note::Truncated { path, end, clients } => self.say(
-                Level::Warn,
-                Kind::Truncated,
-                format_args!(
-                    "{} was truncated at {end} bytes; {clients} clients are closed",
-                    Escaped(path)
-                ),
-            ),
             Note::Replaced { path } => self.say(
                 Level::Info,
                 Kind::Replaced,
-                format_args!(
-                    "another file is now {}; its earlier clients stay with the old one",
-                    Escaped(path)
-                ),
+                format_args!("another file is now {}", Escaped(path)),
             ),
+            Note::Unverified { path } => {
+                self.unverified += 1;
+                self.say(
+                    Level::Warn,
+                    Kind::Unverified,
+                    format_args!(
+                        "{}: continuity not verified: its file changed and no event said so",
+                        Escaped(path)
+                    ),
+                );
+            }
+            Note::Finished {
+                path,
+                end,
+                rule,
+                clients,
+            } => {
+                let rule = self.rule_words(*rule);
+                self.say(
+                    Level::Info,
+                    Kind::Finished,
+                    format_args!(
+                        "{}: the old file is finished at {end} bytes ({rule}); {clients} clients \
+                         go on with the next",
+                        Escaped(path)
+                    ),
+                );
+            }
+            Note::Gap { path } => {
+                self.gaps += 1;
+                self.say(
+                    Level::Warn,
+                    Kind::Gap,
+                    format_args!(
+                        "{}: a file that bore this name was deleted before it could be opened",
+                        Escaped(path)
+                    ),
+                );
+            }
+            Note::Late { path, bytes } => {
+                self.late_bytes += bytes;
+                self.say(
+                    Level::Warn,
+                    Kind::Late,
+                    format_args!(
+                        "{}: {bytes} bytes came to its old file after it was left",
+                        Escaped(path)
+                    ),
+                );
+            }
             Note::CannotOpen { path, why } => self.say(
                 Level::Warn,
                 Kind::CannotOpen,
@@ -229,16 +324,20 @@ impl Report {
 
     pub fn totals(&self, now: &Now) {
         info!(
-            "totals: clients {}, files {}, segments {}, watches {}, connections {}, refused {}, \
-             cut {}, missed {}, sent {}, turns {}",
+            "totals: clients {}, files {}, segments {}, held {}, watches {}, connections {}, \
+             refused {}, cut {}, gaps {}, missed {}, late {}, unverified {}, sent {}, turns {}",
             now.clients,
             now.files,
             now.segments,
+            now.held_bytes,
             now.watches,
             self.connections,
             self.refused,
             self.cut,
+            self.gaps,
             self.missed_bytes,
+            self.late_bytes,
+            self.unverified,
             self.sent_bytes,
             self.turns
         );
@@ -262,6 +361,19 @@ impl Report {
 
     pub fn stopping(&self, clients: usize) {
         info!("stopping; {clients} clients to drain");
+    }
+
+    fn rule_words(&self, rule: Rule) -> String {
+        let words = match rule {
+            Rule::NoWriter => "no writer has it open",
+            Rule::WriterClosed => "its writer closed it",
+            Rule::Silent => return format!("silent for {} s", self.drain_grace.as_secs()),
+            Rule::BothGrow => "both grow for 60 s",
+            Rule::Unreachable => "deleted, and no writer has it open",
+            Rule::Truncated => "truncated after it was renamed",
+            Rule::CameBack => "it came back",
+        };
+        words.into()
     }
 
     fn say(&mut self, level: Level, kind: Kind, message: fmt::Arguments) {

@@ -16,6 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -167,33 +168,48 @@ impl Roots {
     /// regular file: to open a FIFO, even without blocking, lets go a writer that waits at its
     /// other end.
     pub fn open(&self, place: &Place) -> io::Result<(File, Metadata)> {
-        let located = File::from(self.locate(place)?);
-        if !located.metadata()?.is_file() {
-            return Err(io::Error::other("not a regular file"));
-        }
-        // O_NONBLOCK: a lease that somebody holds on the file would let open(2) wait for up to 45
-        // s.
-        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-        let file = File::options()
-            .read(true)
-            .custom_flags(flags)
-            .open(descriptor_path(&located))?;
-        let metadata = file.metadata()?;
-        Ok((file, metadata))
-    }
-
-    fn locate(&self, place: &Place) -> io::Result<OwnedFd> {
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-        match self.root(place) {
+        open_located(match self.root(place) {
             Root {
                 path,
                 kind: Kind::File,
-            } => Ok(open(path, flags, Mode::empty())?),
+            } => open(path, flags, Mode::empty())?,
             Root {
                 path,
                 kind: Kind::Directory,
-            } => open_below(path, &place.below, flags),
-        }
+            } => open_below(path, &place.below, flags)?,
+        })
+    }
+
+    /// Opens the regular file `name` in `directory`, where the file of `place` is or was: one that
+    /// bore its name. A link never did.
+    pub fn open_beside(
+        &self,
+        place: &Place,
+        directory: &Path,
+        name: &OsStr,
+    ) -> io::Result<(File, Metadata)> {
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let path = directory.join(name);
+        open_located(match self.root(place) {
+            Root {
+                kind: Kind::File, ..
+            } => open(&path, flags, Mode::empty())?,
+            Root {
+                path: root,
+                kind: Kind::Directory,
+            } => {
+                // Where a link led, the directory is a real path; the root may be one with links.
+                let below = match path.strip_prefix(root) {
+                    Ok(below) => below.to_path_buf(),
+                    Err(_) => path
+                        .strip_prefix(fs::canonicalize(root)?)
+                        .map_err(|_| Errno::EXDEV)?
+                        .to_path_buf(),
+                };
+                open_below(root, &below, flags)?
+            }
+        })
     }
 
     fn root(&self, place: &Place) -> &Root {
@@ -299,6 +315,22 @@ pub fn parent(path: &Path) -> &Path {
         Some(parent) => parent,
         None => path,
     }
+}
+
+/// Opens for reading what was opened as a place, if it is a regular file.
+fn open_located(located: OwnedFd) -> io::Result<(File, Metadata)> {
+    let located = File::from(located);
+    if !located.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    // O_NONBLOCK: a lease that somebody holds on the file would let open(2) wait for up to 45 s.
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+    let file = File::options()
+        .read(true)
+        .custom_flags(flags)
+        .open(descriptor_path(&located))?;
+    let metadata = file.metadata()?;
+    Ok((file, metadata))
 }
 
 /// The kernel itself refuses to leave `directory` by `..`, by a link or by an absolute path

@@ -24,6 +24,8 @@ pub enum Lane {
 pub enum Due {
     /// A client has not sent its header.
     Header(Token),
+    /// A client's request is looked at once more.
+    Begin(Token),
     /// A client has not closed its side after our FIN.
     Drain(Token),
     /// A tail is looked at without a hint.
@@ -98,6 +100,13 @@ impl Schedule {
         self.armed.insert(due, at);
     }
 
+    /// The same, but an earlier one stays.
+    pub fn arm_earlier(&mut self, due: Due, at: Instant) {
+        if self.armed.get(&due).is_none_or(|armed| at < *armed) {
+            self.arm(due, at);
+        }
+    }
+
     /// Takes a deadline back; none is none.
     pub fn cancel(&mut self, due: Due) {
         if let Some(at) = self.armed.remove(&due) {
@@ -141,7 +150,9 @@ mod tests {
         schedule.arm(Due::Tick(1), after(3));
         schedule.arm(Due::Header(Token(7)), after(2));
         schedule.arm(Due::Accept, after(1));
-        schedule.arm(Due::Accept, after(4));
+        schedule.arm(Due::Accept, after(6));
+        schedule.arm_earlier(Due::Accept, after(4));
+        schedule.arm_earlier(Due::Accept, after(5));
         schedule.cancel(Due::Header(Token(7)));
         schedule.cancel(Due::Exit);
         assert_eq!(schedule.sleep(start), Some(Duration::from_secs(3)));

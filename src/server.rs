@@ -9,14 +9,13 @@ mod arrive;
 mod depart;
 
 use crate::client::{Closed, SERVE_BYTES_MAX, Served};
-use crate::clients::{At, Clients};
+use crate::clients::{At, Clients, Seat};
 use crate::error::Fatal;
 use crate::limits::Limits;
 use crate::listen::Listener;
 use crate::news::News;
 use crate::report::{Doing, Now, Report};
-use crate::request::Refusal;
-use crate::roots::Roots;
+use crate::request::{Refusal, Request};
 use crate::schedule::{Due, Lane, Schedule};
 use crate::signals::{Order, Signals};
 use crate::tails::{TURN_LOOKS_MAX, Tails};
@@ -25,6 +24,7 @@ use crate::watch::TailKey;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 
+use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::time::{Duration, Instant};
@@ -55,6 +55,8 @@ pub struct Server {
     has_signals: bool,
     /// accept(2) failed a moment ago.
     is_accept_paused: bool,
+    /// What clients asked for whose file is not known yet.
+    postponed: HashMap<Token, Request>,
     /// The slot from which SIGUSR1's list of clients goes on.
     reporting: Option<usize>,
     is_stopping: bool,
@@ -69,13 +71,13 @@ impl Server {
     pub fn new(
         signals: Signals,
         mut listeners: Vec<Listener>,
-        roots: Roots,
+        tails: Tails,
         limits: Limits,
+        report: Report,
         header_timeout: Duration,
     ) -> Result<Server, Fatal> {
         let fatal = |error: io::Error| Fatal::io("cannot use epoll", &error);
         let poll = Poll::new().map_err(fatal)?;
-        let tails = Tails::new(roots);
         tails.register(poll.registry(), WATCH).map_err(fatal)?;
         signals.register(poll.registry(), SIGNALS).map_err(fatal)?;
         for (index, listener) in listeners.iter_mut().enumerate() {
@@ -91,11 +93,12 @@ impl Server {
             clients: Clients::default(),
             schedule: Schedule::default(),
             limits,
-            report: Report::default(),
+            report,
             header_timeout,
             now: Instant::now(),
             has_signals: false,
             is_accept_paused: false,
+            postponed: HashMap::new(),
             reporting: None,
             is_stopping: false,
             is_over: false,
@@ -125,6 +128,7 @@ impl Server {
             self.refresh_tails();
             self.receive();
             self.serve();
+            self.limit_held();
             self.expire();
             self.report_clients();
             if cfg!(debug_assertions) {
@@ -199,7 +203,7 @@ impl Server {
 
     fn refresh_tails(&mut self) {
         if self.tails.has_work() {
-            self.tails.refresh(&mut self.news);
+            self.tails.refresh(self.now, &mut self.news);
             self.spread_news();
         }
     }
@@ -232,7 +236,10 @@ impl Server {
             };
             self.serve_client(token);
         }
-        while let Some(token) = self.schedule.pop(Lane::Backlog) {
+        for _ in 0..self.schedule.len(Lane::Backlog) {
+            let Some(token) = self.schedule.pop(Lane::Backlog) else {
+                break;
+            };
             if self.serve_client(token) {
                 break;
             }
@@ -241,31 +248,64 @@ impl Server {
 
     /// False: the client has gone, or does not want anything any more.
     fn serve_client(&mut self, token: Token) -> bool {
-        let Some(seat) = self.clients.seat(token).filter(|seat| seat.at == At::Ready) else {
+        let Some(key) = self.checked_tail(token) else {
             return false;
         };
-        let Some(key) = seat.tail else { return false };
+        let Some(seat) = self.clients.seat(token) else {
+            return false;
+        };
         let before = seat.client.cursor();
-        let is_seeking = seat.client.is_seeking();
-        let served = seat.client.serve(&self.tails[key], &mut self.scratch);
+        let sent_bytes = &mut self.report.sent_bytes;
+        let served = seat
+            .client
+            .serve(&self.tails[key], self.now, &mut self.scratch, sent_bytes);
         let cursor = seat.client.cursor();
-        if !is_seeking {
-            self.report.sent_bytes += cursor.offset - before.offset;
-        }
+        self.tails
+            .moved(key, before, cursor, self.now, &mut self.news);
         match served {
             Served::More => self.line_up(token),
             Served::Blocked => seat.at = At::Blocked,
             Served::Waiting => seat.at = At::Waiting(self.tails[key].wait(cursor.segment, token)),
             Served::Short => {
-                // It waits first: if the file is as long as it was after all, nothing spins.
-                seat.at = At::Waiting(self.tails[key].wait(cursor.segment, token));
-                self.tails.measure(key, cursor.segment, &mut self.news);
+                self.tails
+                    .measure(key, cursor.segment, self.now, &mut self.news);
                 self.spread_news();
+                // Not if it was cut: then nothing is left for it to do.
+                if self.clients.seat(token).is_some_and(|seat| is_ready(&seat)) {
+                    self.line_up(token);
+                }
             }
             Served::Cut(cut) => self.cut(token, &cut),
             Served::Closed(why) => self.close(token, why),
         }
         true
+    }
+
+    /// The tail of a client whose turn it is, when what it may be sent has proved to be what it was.
+    ///
+    /// A look that wakes followers has seen to that for all of them. Others are looked after now:
+    /// without it they could be sent what was written after a truncation.
+    fn checked_tail(&mut self, token: Token) -> Option<TailKey> {
+        let seat = self.clients.seat(token).filter(is_ready)?;
+        let (key, segment) = (seat.tail?, seat.client.cursor().segment);
+        if self.tails[key].is_checked(segment, self.now) {
+            return Some(key);
+        }
+        self.tails.measure(key, segment, self.now, &mut self.news);
+        self.spread_news();
+        let seat = self.clients.seat(token).filter(is_ready)?;
+        let key = seat.tail?;
+        if !self.tails[key].is_checked(segment, self.now) {
+            // Not now; after a few times the client is cut.
+            self.line_up(token);
+            return None;
+        }
+        Some(key)
+    }
+
+    fn limit_held(&mut self) {
+        self.tails.limit_held(&mut self.news);
+        self.spread_news();
     }
 
     /// Wakes whom the looks have found something for, and tells the operator what they have found.
@@ -275,6 +315,12 @@ impl Server {
             .drain(..)
             .for_each(|note| self.report.note(&note));
         news.woken.drain(..).for_each(|token| self.line_up(token));
+        for (key, at) in news.soon.drain(..) {
+            if self.tails.contains(key) {
+                self.schedule.arm_earlier(Due::Tick(key), at);
+            }
+        }
+        news.losses.drain(..).for_each(|loss| self.lose(&loss));
         self.news = news;
     }
 
@@ -292,9 +338,10 @@ impl Server {
                 }
                 Some(Due::Drain(token)) => self.close(token, Closed::NotDrained),
                 Some(Due::Accept) => self.is_accept_paused = false,
+                Some(Due::Begin(token)) => self.begin_postponed(token),
                 Some(Due::Exit) => self.is_over = true,
                 Some(Due::Tick(key)) => {
-                    let next = self.tails.tick(key, &mut self.news);
+                    let next = self.tails.tick(key, self.now, &mut self.news);
                     self.schedule.arm(Due::Tick(key), self.now + next);
                     self.spread_news();
                 }
@@ -307,6 +354,7 @@ impl Server {
             clients: self.clients.len(),
             files: self.tails.len(),
             segments: self.tails.open_segments(),
+            held_bytes: self.tails.held_bytes(),
             watches: self.tails.watches(),
         });
         self.reporting = Some(0);
@@ -337,7 +385,7 @@ impl Server {
         for (token, seat) in self.clients.iter() {
             let is_waiting = |waiting, key: TailKey| {
                 let segment = seat.client.cursor().segment;
-                self.tails[key].waiting_client(segment, waiting) == Some(token)
+                self.tails[key].chain().get(segment).waiting_client(waiting) == Some(token)
             };
             let is_right = match seat.at {
                 At::Header => seat.tail.is_none() && seat.client.is_in_header(),
@@ -349,4 +397,8 @@ impl Server {
             assert!(is_right, "client {} is not {:?}", seat.peer, seat.at);
         }
     }
+}
+
+fn is_ready(seat: &&mut Seat) -> bool {
+    seat.at == At::Ready
 }

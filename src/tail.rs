@@ -1,70 +1,112 @@
-//! One followed name: its segments, who waits in each, when one may be let go.
+//! One followed name: from what the directory says and what the name leads to, to the chain of its
+//! files.
 //!
-//! | what a look shows                        | what becomes of the segments                   |
-//! |------------------------------------------|------------------------------------------------|
-//! | nothing bears the name                   | the newest stays so, renamed or deleted        |
-//! | the newest segment's file bears it       | nothing                                        |
-//! | another file bears it                    | it is the newest; older ones keep their clients|
-//! | a segment's file is shorter than it was  | it ends, and its clients; the file goes on as  |
-//! |                                          | a new segment                                  |
-//!
-//! There is always a newest segment: before there is a file, it is one that is still to come.
+//! | a look shows                            | what becomes of the chain                        |
+//! |-----------------------------------------|--------------------------------------------------|
+//! | a file bore the name since the last one | it is opened where it is now, and is the newest; |
+//! |                                         | deleted, it is a gap                             |
+//! | another file bears the name             | it is the newest                                 |
+//! | one that bore it before does            | the same; it goes on where it ended then         |
+//! | nothing bears the name                  | the newest stays so                              |
+//! | a file is shorter, or its marker other  | its segment ends; if it is the newest and bears  |
+//! |                                         | the name, it goes on from 0 in another           |
+//! | nothing more can come to an older one   | it is finished: its clients go on to the next    |
 
+mod files;
+
+mod sight;
+
+use crate::chain::{Chain, Hinted};
 use crate::cursor::{Cursor, SegmentId, Span};
-use crate::error::reason;
-use crate::name::WatchedName;
+use crate::name::{WatchedName, is_absence};
 use crate::news::{News, Note};
 use crate::roots::{self, Place, Roots};
-use crate::segment::{Identity, Measured, Segment};
-use crate::watch::{TailKey, Watch, WatchId};
+use crate::segment::Segment;
+use crate::watch::{FileEvent, Moved, TailKey, Watch, WatchId};
 
 use mio::Token;
-use slab::Slab;
 
-use std::fs::{self, File, Metadata};
+use std::fs::{File, Metadata};
 use std::io;
+use std::mem;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A name that at least one client follows.
 pub struct Tail {
     key: TailKey,
     place: Place,
     path: PathBuf,
-    /// Oldest first, never empty. All but the newest have clients: one that never reads holds no
-    /// more than its own.
-    segments: Vec<Held>,
+    chain: Chain,
     /// The name in its directory, and in the directory where the file really lies if a link leads
     /// elsewhere.
     names: Vec<WatchedName>,
-    /// Why there is no watch on the newest file or on a name; only polling helps.
+    /// Why there is no watch on a file or on a name; only polling helps.
     unwatched: Option<io::Error>,
     /// Why what bears the name now could not be opened, as said in the log.
     trouble: Option<String>,
+    /// An event concerned the name, or a file's own names.
+    is_name_hinted: bool,
+    /// The name may have gone to another file, or something happened to one that had lost it.
+    is_judgement_due: bool,
+    /// The last look could not tell which file is the newest; it can at this time.
+    undecided: Option<Instant>,
 }
 
-struct Held {
-    id: SegmentId,
-    segment: Segment,
-    watch: Option<WatchId>,
-    /// Clients whose cursor is in this segment, and those of them who wait for it to grow.
-    clients: usize,
-    waiting: Slab<Token>,
+/// What a tail needs for a look, and where it tells what it has seen.
+pub struct Lent<'a> {
+    pub roots: &'a Roots,
+    pub watch: &'a mut Watch,
+    pub news: &'a mut News,
+    /// The time at the beginning of the turn.
+    pub now: Instant,
+    /// `--drain-grace`.
+    pub drain_grace: Duration,
+}
+
+/// What a look at the names has found. It holds if no event has come for them meanwhile.
+pub enum Sighting {
+    /// The file that the name leads to, while this was the names' stamp.
+    Named {
+        file: File,
+        metadata: Metadata,
+        /// Its own path, if a link has led there.
+        real: Option<PathBuf>,
+        stamp: u64,
+    },
+    /// One that has lost the name, under another, by the directory's word.
+    Departed {
+        file: File,
+        metadata: Metadata,
+        name: usize,
+        stamp: u64,
+    },
+    /// The newest segment's file bears the name.
+    Kept { stamp: u64 },
+    /// No file could be opened; `has_left`: the newest segment's does not bear the name.
+    Nothing {
+        error: io::Error,
+        has_left: bool,
+        stamp: u64,
+    },
 }
 
 impl Tail {
-    /// Nothing is opened or watched yet: `look` does that.
+    /// Nothing is opened or watched yet: `sight` does that.
     pub fn new(key: TailKey, place: Place, roots: &Roots) -> Tail {
         let path = roots.path(&place);
         let names = vec![WatchedName::new(&path)];
-        let segments = vec![Held::new(0, Segment::to_come())];
         Tail {
             key,
             place,
             path,
-            segments,
+            chain: Chain::new(),
             names,
             unwatched: None,
             trouble: None,
+            is_name_hinted: false,
+            is_judgement_due: false,
+            undecided: None,
         }
     }
 
@@ -76,44 +118,29 @@ impl Tail {
         &self.path
     }
 
-    /// Where newcomers begin.
-    pub fn newest(&self) -> SegmentId {
-        self.segments[self.segments.len() - 1].id
+    /// Its segments, and who is in them.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
     }
 
-    /// A segment that has clients, or the newest.
+    /// A segment that a client is in.
     pub fn segment(&self, id: SegmentId) -> &Segment {
-        &self.segments[self.index(id)].segment
+        &self.chain.get(id).segment
     }
 
-    /// What is known of a segment's bytes.
+    /// What is known of a segment's bytes, and of what follows.
     pub fn span(&self, id: SegmentId) -> Span {
-        let segment = self.segment(id);
-        Span {
-            end: segment.end(),
-            truncated: segment.is_truncated(),
-            replaced: id != self.newest(),
-        }
+        self.chain.span(id)
     }
 
-    /// How many bytes a client at `cursor` could be sent now.
+    /// Whether a segment was found to be what it was in the turn that began at `now`.
+    pub fn is_checked(&self, id: SegmentId, now: Instant) -> bool {
+        self.chain.get(id).checked == Some(now)
+    }
+
+    /// How many bytes there are for a client at `cursor`.
     pub fn bytes_behind(&self, cursor: Cursor) -> u64 {
-        self.segment(cursor.segment)
-            .end()
-            .saturating_sub(cursor.offset)
-    }
-
-    /// Files held open.
-    pub fn open_segments(&self) -> usize {
-        self.segments
-            .iter()
-            .filter(|held| held.segment.is_open())
-            .count()
-    }
-
-    /// No client is left.
-    pub fn is_deserted(&self) -> bool {
-        self.segments.iter().all(|held| held.clients == 0)
+        self.chain.bytes_behind(cursor.segment, cursor.offset)
     }
 
     /// Events cannot be had for everything that matters here.
@@ -121,78 +148,93 @@ impl Tail {
         self.unwatched.is_some()
     }
 
+    /// Until when it is not known which file newcomers begin in. The first of all does not wait.
+    pub fn undecided(&self) -> Option<Instant> {
+        self.undecided.filter(|_| !self.chain.is_deserted())
+    }
+
     /// A client begins in the newest segment.
     pub fn enter(&mut self) -> SegmentId {
-        let newest = self.newest();
-        self.held(newest).clients += 1;
-        newest
+        self.chain.enter()
+    }
+
+    /// A client that does not wait has moved from a segment to a later one.
+    pub fn moved(&mut self, from: SegmentId, to: SegmentId, now: Instant, watch: &mut Watch) {
+        self.chain.moved(from, to);
+        self.chain.let_go(now, self.key, watch);
     }
 
     /// A client that does not wait goes away.
-    pub fn leave(&mut self, id: SegmentId, watch: &mut Watch) {
-        self.held(id).clients -= 1;
-        self.let_go(watch);
+    pub fn leave(&mut self, id: SegmentId, now: Instant, watch: &mut Watch) {
+        self.chain.leave(id);
+        self.chain.let_go(now, self.key, watch);
     }
 
     /// A client at the end of a segment waits for more. What is returned is for `stop_waiting`.
     pub fn wait(&mut self, id: SegmentId, client: Token) -> usize {
-        self.held(id).waiting.insert(client)
+        self.chain.get_mut(id).wait(client)
     }
 
     /// A client does not wait any more, although nobody woke it.
     pub fn stop_waiting(&mut self, id: SegmentId, waiting: usize) {
-        self.held(id).waiting.remove(waiting);
+        self.chain.get_mut(id).stop_waiting(waiting);
     }
 
-    /// Who waits where; for `check_invariants`.
-    pub fn waiting_client(&self, id: SegmentId, waiting: usize) -> Option<Token> {
-        self.segments[self.index(id)].waiting.get(waiting).copied()
+    // Events mark.
+
+    /// An event on a file. True: to be followed up.
+    pub fn note_file(&mut self, id: WatchId, event: FileEvent) -> bool {
+        let hinted = Hinted {
+            modified: event != FileEvent::Closed,
+            closed: event == FileEvent::Closed,
+        };
+        self.is_name_hinted |= event == FileEvent::Changed;
+        let (is_concerned, is_rotated) = self.chain.note(id, hinted, self.is_name_hinted);
+        self.is_judgement_due |= is_rotated;
+        is_concerned
     }
 
-    /// Looks at what the name leads to now. First the directory is watched, then the file is
-    /// opened, then that is watched, then its length is asked for: whatever happens in between
-    /// leaves an event behind.
-    ///
-    /// Errors are those of opening a file that is there or should be; the tail is as it was then.
-    pub fn look(&mut self, roots: &Roots, watch: &mut Watch, news: &mut News) -> io::Result<()> {
-        self.watch_everything(watch, news);
-        let found = Identity::of(&fs::metadata(&self.path)?);
-        if self.segment(self.newest()).identity() == Some(found) {
-            self.trouble = None;
-            return Ok(());
+    /// An event in a directory. True: all its events matter for now.
+    pub fn note_name(&mut self, id: WatchId, moved: Option<Moved>, now: Instant) -> bool {
+        self.is_name_hinted = true;
+        let Some(Moved { name, change }) = moved else {
+            return false;
+        };
+        let mut is_chasing = false;
+        for asked in &mut self.names {
+            is_chasing |= asked.note(id, name, change, now);
         }
-        let (file, metadata) = roots.open(&self.place)?;
-        self.trouble = None;
-        // It may have come back between the two.
-        if self.segment(self.newest()).identity() != Some(Identity::of(&metadata)) {
-            self.adopt(file, &metadata, watch, news);
-        }
-        Ok(())
+        is_chasing
     }
 
-    /// The same for a name that has clients: they wait, whatever the failure.
-    pub fn look_again(&mut self, roots: &Roots, watch: &mut Watch, news: &mut News) {
-        if let Err(error) = self.look(roots, watch, news) {
-            self.note_trouble(&error, news);
-        }
+    /// Events were lost.
+    pub fn note_lost(&mut self) {
+        self.names.iter_mut().for_each(|name| name.rotation.lost());
     }
 
-    /// Everything that a look can show: the tick's, and after lost events.
-    pub fn look_at_all(&mut self, roots: &Roots, watch: &mut Watch, news: &mut News) {
-        for index in 0..self.segments.len() {
-            self.measure(index, watch, news);
+    /// The name has changed faster than it could be looked at: it is for the next turn.
+    pub fn postpone(&mut self, now: Instant) {
+        self.is_name_hinted = true;
+        self.undecided = Some(now);
+    }
+
+    // One pass looks.
+
+    /// Looks at the files that events hint at. True: they hint at the name as well.
+    pub fn follow_hints(&mut self, lent: &mut Lent) -> bool {
+        if mem::take(&mut self.is_name_hinted) {
+            self.is_judgement_due = true;
+            // Before the name is known to have gone: a file that was truncated first goes on.
+            self.measure_newest(lent);
+            return true;
         }
-        self.look_again(roots, watch, news);
-        self.let_go(watch);
+        self.measure_hinted(lent);
+        false
     }
 
     /// The log says each new reason once. That nothing bears the name is none.
     pub fn note_trouble(&mut self, error: &io::Error, news: &mut News) {
-        let is_absent = matches!(
-            error.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-        );
-        let why = (!is_absent).then(|| roots::open_failure(error));
+        let why = (!is_absence(error)).then(|| roots::open_failure(error));
         if let (Some(why), true) = (&why, self.trouble != why) {
             news.notes.push(Note::CannotOpen {
                 path: self.path.clone(),
@@ -202,176 +244,11 @@ impl Tail {
         self.trouble = why;
     }
 
-    /// Asks for the newest segment's length.
-    pub fn measure_newest(&mut self, watch: &mut Watch, news: &mut News) {
-        self.measure(self.segments.len() - 1, watch, news);
-        self.let_go(watch);
-    }
-
-    /// Asks for the lengths of the segments behind `id`: one, but for a file that came back.
-    pub fn measure_watched(&mut self, id: WatchId, watch: &mut Watch, news: &mut News) {
-        for index in 0..self.segments.len() {
-            if self.segments[index].watch == Some(id) {
-                self.measure(index, watch, news);
-            }
-        }
-        self.let_go(watch);
-    }
-
-    /// Asks for one segment's length.
-    pub fn measure_segment(&mut self, id: SegmentId, watch: &mut Watch, news: &mut News) {
-        self.measure(self.index(id), watch, news);
-        self.let_go(watch);
-    }
-
     /// Gives all watches back. The tail is of no use any more.
     pub fn close(&mut self, watch: &mut Watch) {
-        for held in &mut self.segments {
-            held.close(self.key, watch);
-        }
+        self.chain.close(self.key, watch);
         for name in &mut self.names {
             name.unwatch(self.key, watch);
-        }
-    }
-
-    fn adopt(&mut self, file: File, metadata: &Metadata, watch: &mut Watch, news: &mut News) {
-        self.note_real_name(&file, watch);
-        let segment = Segment::open(file, metadata);
-        if self.segment(self.newest()).is_to_come() {
-            let newest = self.newest();
-            self.held(newest).segment = segment;
-        } else {
-            news.notes.push(Note::Replaced {
-                path: self.path.clone(),
-            });
-            self.segments.push(Held::new(self.newest() + 1, segment));
-            // Whoever asked for more than the old file ever had gets to know now.
-            let index = self.segments.len() - 2;
-            self.segments[index].wake(news);
-        }
-        self.watch_everything(watch, news);
-        self.measure_newest(watch, news);
-    }
-
-    /// Where a link leads elsewhere, the real file rotates there, under a name of its own.
-    fn note_real_name(&mut self, file: &File, watch: &mut Watch) {
-        for mut old in self.names.drain(1..) {
-            old.unwatch(self.key, watch);
-        }
-        let Ok(real) = fs::read_link(roots::descriptor_path(file)) else {
-            return;
-        };
-        let (asked, real) = (&self.names[0], WatchedName::new(&real));
-        if !real.is_same_as(asked) {
-            self.names.push(real);
-        }
-    }
-
-    fn measure(&mut self, index: usize, watch: &mut Watch, news: &mut News) {
-        let held = &mut self.segments[index];
-        match held.segment.measure() {
-            Ok(Measured::Grown) => held.wake(news),
-            Ok(Measured::Shrunk) => self.truncate(index, watch, news),
-            // A failing fstat (EIO) shows nothing new; a read will say what is wrong.
-            Ok(Measured::Same) | Err(_) => {}
-        }
-    }
-
-    fn truncate(&mut self, index: usize, watch: &mut Watch, news: &mut News) {
-        let is_newest = index == self.segments.len() - 1;
-        let held = &mut self.segments[index];
-        let (end, clients) = (held.segment.end(), held.clients);
-        news.notes.push(Note::Truncated {
-            path: self.path.clone(),
-            end,
-            clients,
-        });
-        let mut next = Held {
-            watch: held.watch.take(),
-            ..Held::new(held.id + 1, held.segment.truncate())
-        };
-        held.wake(news);
-        if is_newest {
-            // From 0 it can only have grown.
-            let _ = next.segment.measure();
-            self.segments.push(next);
-        } else {
-            next.close(self.key, watch);
-        }
-    }
-
-    /// Renews every watch that is missing, and those of directories that were made anew.
-    fn watch_everything(&mut self, watch: &mut Watch, news: &mut News) {
-        let mut failure = None;
-        for name in &mut self.names {
-            failure = name.watch(self.key, watch).err().or(failure);
-        }
-        if let Some(newest) = self.segments.last_mut() {
-            failure = newest.watch(self.key, watch).err().or(failure);
-        }
-        if let (None, Some(error)) = (&self.unwatched, &failure) {
-            let why = reason(error);
-            news.notes.push(Note::CannotWatch {
-                path: self.path.clone(),
-                why,
-            });
-        }
-        self.unwatched = failure;
-    }
-
-    /// Closes what nobody can come to any more: all but the newest, once the last client has left.
-    fn let_go(&mut self, watch: &mut Watch) {
-        let (key, newest) = (self.key, self.newest());
-        self.segments.retain_mut(|held| {
-            let is_needed = held.clients > 0 || held.id == newest;
-            if !is_needed {
-                held.close(key, watch);
-            }
-            is_needed
-        });
-    }
-
-    /// Ids go up.
-    fn index(&self, id: SegmentId) -> usize {
-        self.segments.partition_point(|held| held.id < id)
-    }
-
-    fn held(&mut self, id: SegmentId) -> &mut Held {
-        let index = self.index(id);
-        &mut self.segments[index]
-    }
-}
-
-impl Held {
-    fn new(id: SegmentId, segment: Segment) -> Held {
-        Held {
-            id,
-            segment,
-            watch: None,
-            clients: 0,
-            waiting: Slab::new(),
-        }
-    }
-
-    fn wake(&mut self, news: &mut News) {
-        news.woken.extend(self.waiting.drain());
-    }
-
-    fn watch(&mut self, tail: TailKey, watch: &mut Watch) -> io::Result<()> {
-        let Some(file) = self.segment.descriptor() else {
-            return Ok(());
-        };
-        if !self.watch.is_some_and(|id| watch.has(id)) {
-            self.watch = None;
-            self.watch = Some(watch.add_file(&roots::descriptor_path(file), tail)?);
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, tail: TailKey, watch: &mut Watch) {
-        self.segment.close();
-        if let Some(id) = self.watch.take() {
-            watch.remove_file(id, tail);
         }
     }
 }

@@ -1,22 +1,22 @@
 //! All names that are followed: from a client's path to a tail, from inotify's hints to looks at
 //! what they concern.
 
-use crate::cursor::SegmentId;
-use crate::news::News;
+use crate::cursor::{Cursor, SegmentId};
+use crate::news::{Loss, LossKind, News};
 use crate::request::Refusal;
 use crate::roots::{self, Place, Roots, Unresolved};
-use crate::tail::Tail;
+use crate::tail::{Lent, Tail};
 use crate::watch::{Hint, TailKey, Watch};
 
 use mio::{Registry, Token};
 use slab::Slab;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::mem;
 use std::ops::{Index, IndexMut};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Every tail, with what is needed to look.
 pub struct Tails {
@@ -30,11 +30,18 @@ pub struct Tails {
     unread: bool,
     /// Files held open by all tails together.
     open_segments: usize,
+    /// Tails with files that were deleted: they may hold space.
+    with_deleted: BTreeSet<TailKey>,
+    drain_grace: Duration,
+    /// `--max-held`, in bytes.
+    max_held: u64,
 }
 
 struct Followed {
     tail: Tail,
-    hints: Vec<Hint>,
+    is_hinted: bool,
+    /// Events were lost: everything is to be looked at.
+    is_suspect: bool,
 }
 
 /// 5000 looks in one go take 20 ms (measured): a storm of hints and a burst of ticks are spread
@@ -44,6 +51,9 @@ pub const TURN_LOOKS_MAX: usize = 64;
 /// Beside a writer at full speed the queue never runs dry. One read takes 64 events or more.
 const TURN_READS_MAX: usize = 16;
 
+/// A name that changes faster than its files can be opened is left for the next turn after so many.
+const SIGHTINGS_MAX: usize = 16;
+
 /// How often a quiet name is looked at although nothing was heard: mmap writers, switched directory
 /// links and re-made directories send no event.
 const TICK: Duration = Duration::from_secs(1);
@@ -52,15 +62,19 @@ const TICK: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(250);
 
 impl Tails {
-    pub fn new(roots: Roots) -> Tails {
+    /// The durations and sizes are those of the command line; `max_held` is in bytes.
+    pub fn new(roots: Roots, drain_grace: Duration, max_held: u64) -> Tails {
         Tails {
             roots,
+            drain_grace,
+            max_held,
             watch: Watch::new(),
             tails: Slab::new(),
             keys: HashMap::new(),
             hinted: VecDeque::new(),
             unread: false,
             open_segments: 0,
+            with_deleted: BTreeSet::new(),
         }
     }
 
@@ -74,6 +88,11 @@ impl Tails {
         self.roots.resolve(asked)
     }
 
+    /// Whether the tail of a key is still there.
+    pub fn contains(&self, key: TailKey) -> bool {
+        self.tails.contains(key)
+    }
+
     /// Whether there is a tail already.
     pub fn is_followed(&self, place: &Place) -> bool {
         self.keys.contains_key(place)
@@ -84,26 +103,28 @@ impl Tails {
     /// since a tail goes when its last one leaves.
     ///
     /// Errors are the true reasons, for the log; `roots::refusal` words them for the client.
-    pub fn follow(&mut self, place: Place, news: &mut News) -> io::Result<TailKey> {
+    pub fn follow(&mut self, place: Place, now: Instant, news: &mut News) -> io::Result<TailKey> {
         if let Some(&key) = self.keys.get(&place) {
-            self.look(key, |tail, roots, watch| {
-                tail.look_again(roots, watch, news);
-                tail.measure_newest(watch, news);
-            });
+            self.lend(key, now, news, |tail, lent| tail.measure_newest(lent));
+            self.look_again(key, now, news);
             return Ok(key);
         }
+        // What is said of the directory already is not for the new one.
+        self.unread = true;
+        self.read_hints(now);
         let entry = self.tails.vacant_entry();
         let key = entry.key();
         entry.insert(Followed {
             tail: Tail::new(key, place.clone(), &self.roots),
-            hints: vec![],
+            is_hinted: false,
+            is_suspect: false,
         });
         self.keys.insert(place, key);
-        if let Err(error) = self.look(key, |tail, roots, watch| tail.look(roots, watch, news)) {
+        if let Err(error) = self.look(key, now, news) {
             let is_to_come = self.roots.may_be_absent(self[key].place())
                 && roots::refusal(&error) == Refusal::NoSuchFile;
             if !is_to_come {
-                self.forget(key);
+                self.forget(key, now, news);
                 return Err(error);
             }
             self.tails[key].tail.note_trouble(&error, news);
@@ -111,13 +132,30 @@ impl Tails {
         Ok(key)
     }
 
+    /// A client that does not wait has moved from one segment of `key` to another.
+    pub fn moved(&mut self, key: TailKey, from: Cursor, to: Cursor, now: Instant, news: &mut News) {
+        if from.segment != to.segment {
+            self.lend(key, now, news, |tail, lent| {
+                tail.moved(from.segment, to.segment, now, lent.watch)
+            });
+        }
+    }
+
     /// A client in segment `segment` of `key` goes away. True: it was the tail's last, and the tail
     /// is gone.
-    pub fn leave(&mut self, key: TailKey, segment: SegmentId) -> bool {
-        self.look(key, |tail, _, watch| tail.leave(segment, watch));
-        let is_deserted = self[key].is_deserted();
+    pub fn leave(
+        &mut self,
+        key: TailKey,
+        segment: SegmentId,
+        now: Instant,
+        news: &mut News,
+    ) -> bool {
+        self.lend(key, now, news, |tail, lent| {
+            tail.leave(segment, now, lent.watch)
+        });
+        let is_deserted = self[key].chain().is_deserted();
         if is_deserted {
-            self.forget(key);
+            self.forget(key, now, news);
         }
         is_deserted
     }
@@ -133,8 +171,8 @@ impl Tails {
     }
 
     /// Reads what inotify has and looks where it points: the turn's share of both.
-    pub fn refresh(&mut self, news: &mut News) {
-        self.read_hints();
+    pub fn refresh(&mut self, now: Instant, news: &mut News) {
+        self.read_hints(now);
         for _ in 0..TURN_LOOKS_MAX.min(self.hinted.len()) {
             let Some(key) = self.hinted.pop_front() else {
                 break;
@@ -143,39 +181,64 @@ impl Tails {
             let Some(followed) = self.tails.get_mut(key) else {
                 continue;
             };
-            let mut hints = mem::take(&mut followed.hints);
-            for hint in hints.drain(..) {
-                self.look(key, |tail, roots, watch| match hint {
-                    Hint::File(_, id) => tail.measure_watched(id, watch, news),
-                    Hint::Name(_) => tail.look_again(roots, watch, news),
-                    Hint::All => tail.look_at_all(roots, watch, news),
-                });
+            followed.is_hinted = false;
+            if mem::take(&mut followed.is_suspect) {
+                self.look_at_all(key, now, news);
+            } else if self.lend(key, now, news, Tail::follow_hints) {
+                self.look_again(key, now, news);
             }
-            // Its room is used again: nothing is allocated a delivery.
-            self.tails[key].hints = hints;
         }
     }
 
-    /// Hints at everything: events were lost, or the operator says so.
+    /// Hints at everything: the operator says so.
     pub fn suspect_all(&mut self) {
         for (key, followed) in &mut self.tails {
-            followed.suspect(key, Hint::All, &mut self.hinted);
+            followed.is_suspect = true;
+            followed.line_up(key, &mut self.hinted);
         }
     }
 
-    /// A segment turned out shorter than it should be.
-    pub fn measure(&mut self, key: TailKey, segment: SegmentId, news: &mut News) {
-        self.look(key, |tail, _, watch| {
-            tail.measure_segment(segment, watch, news)
+    /// Looks at one segment only: a client is about to be sent some of it, or it turned out shorter
+    /// than it should be.
+    pub fn measure(&mut self, key: TailKey, segment: SegmentId, now: Instant, news: &mut News) {
+        self.lend(key, now, news, |tail, lent| {
+            tail.measure_segment(segment, lent)
         });
     }
 
     /// The look that is due without a hint. Returns the time to the next one.
-    pub fn tick(&mut self, key: TailKey, news: &mut News) -> Duration {
-        self.look(key, |tail, roots, watch| {
-            tail.look_at_all(roots, watch, news)
-        });
+    pub fn tick(&mut self, key: TailKey, now: Instant, news: &mut News) -> Duration {
+        self.look_at_all(key, now, news);
         if self[key].is_polled() { POLL } else { TICK }
+    }
+
+    /// Clients that are behind in the oldest of the deleted files give way until the rest is within
+    /// the limit. To be asked when those who were woken have been served.
+    pub fn limit_held(&mut self, news: &mut News) {
+        if self.with_deleted.is_empty() {
+            return;
+        }
+        let mut held: Vec<(Instant, Loss, u64)> = vec![];
+        for &tail in &self.with_deleted {
+            for (segment, since, bytes) in self[tail].chain().held_bytes() {
+                let kind = LossKind::Held;
+                let loss = Loss {
+                    tail,
+                    segment,
+                    kind,
+                };
+                held.push((since, loss, bytes));
+            }
+        }
+        held.sort_by_key(|(since, ..)| *since);
+        let mut sum: u64 = held.iter().map(|(.., bytes)| bytes).sum();
+        for (_, loss, bytes) in held {
+            if sum <= self.max_held {
+                return;
+            }
+            sum -= bytes;
+            news.losses.push(loss);
+        }
     }
 
     /// The time to the first tick: spread over the second, so that names that came together are not
@@ -201,47 +264,111 @@ impl Tails {
         self.open_segments
     }
 
+    /// What deleted files take of the disk for clients that are behind, in bytes.
+    pub fn held_bytes(&self) -> u64 {
+        let tails = self.with_deleted.iter().map(|&key| self[key].chain());
+        let held = tails.flat_map(|chain| chain.held_bytes());
+        held.map(|(_, _, bytes)| bytes).sum()
+    }
+
     /// Inodes watched.
     pub fn watches(&self) -> usize {
         self.watch.len()
     }
 
     /// Lends a tail what it needs, and keeps count of what it opens and closes.
-    fn look<T>(
+    fn lend<T>(
         &mut self,
         key: TailKey,
-        look: impl FnOnce(&mut Tail, &Roots, &mut Watch) -> T,
+        now: Instant,
+        news: &mut News,
+        look: impl FnOnce(&mut Tail, &mut Lent) -> T,
     ) -> T {
         let tail = &mut self.tails[key].tail;
-        let before = tail.open_segments();
-        let seen = look(tail, &self.roots, &mut self.watch);
-        self.open_segments = self.open_segments - before + tail.open_segments();
+        let before = tail.chain().open_segments();
+        let seen = look(
+            tail,
+            &mut Lent {
+                roots: &self.roots,
+                watch: &mut self.watch,
+                news,
+                now,
+                drain_grace: self.drain_grace,
+            },
+        );
+        self.open_segments = self.open_segments - before + tail.chain().open_segments();
+        match tail.chain().has_deleted() {
+            true => self.with_deleted.insert(key),
+            false => self.with_deleted.remove(&key),
+        };
         seen
     }
 
-    fn forget(&mut self, key: TailKey) {
-        self.look(key, |tail, _, watch| tail.close(watch));
+    /// Looks at what bore the name since the last time, and at what does now. What is opened counts
+    /// only if no event has come for it meanwhile.
+    fn look(&mut self, key: TailKey, now: Instant, news: &mut News) -> io::Result<()> {
+        for _ in 0..SIGHTINGS_MAX {
+            let Some(sighting) = self.lend(key, now, news, Tail::sight)? else {
+                return Ok(());
+            };
+            self.unread = true;
+            self.read_hints(now);
+            if !self.lend(key, now, news, |tail, lent| tail.adopt(sighting, lent))? {
+                return Ok(());
+            }
+        }
+        self.tails[key].tail.postpone(now);
+        self.tails[key].line_up(key, &mut self.hinted);
+        Ok(())
+    }
+
+    /// The same for a name that has clients, who wait whatever the failure; and then at its files.
+    fn look_again(&mut self, key: TailKey, now: Instant, news: &mut News) {
+        if let Err(error) = self.look(key, now, news) {
+            self.tails[key].tail.note_trouble(&error, news);
+        }
+        self.lend(key, now, news, Tail::measure_hinted);
+    }
+
+    /// Everything that a look can show.
+    fn look_at_all(&mut self, key: TailKey, now: Instant, news: &mut News) {
+        self.lend(key, now, news, Tail::measure_all);
+        self.look_again(key, now, news);
+    }
+
+    fn forget(&mut self, key: TailKey, now: Instant, news: &mut News) {
+        self.lend(key, now, news, |tail, lent| tail.close(lent.watch));
         let followed = self.tails.remove(key);
         self.keys.remove(followed.tail.place());
     }
 
-    fn read_hints(&mut self) {
+    fn read_hints(&mut self, now: Instant) {
         for _ in 0..TURN_READS_MAX {
             if !self.unread {
                 return;
             }
             let mut lost = false;
-            let drained = self.watch.read(|hint| match hint {
-                Hint::File(key, _) | Hint::Name(key) => {
-                    if let Some(followed) = self.tails.get_mut(key) {
-                        followed.suspect(key, hint, &mut self.hinted);
-                    }
+            let (tails, hinted) = (&mut self.tails, &mut self.hinted);
+            let drained = self.watch.read(|hint| {
+                let (Hint::File(key, ..) | Hint::Name(key, ..)) = hint else {
+                    lost = true;
+                    return false;
+                };
+                let Some(followed) = tails.get_mut(key) else {
+                    return false;
+                };
+                let (matters, is_chasing) = followed.note(hint, now);
+                if matters {
+                    followed.line_up(key, hinted);
                 }
-                Hint::All => lost = true,
+                is_chasing
             });
             // A read that fails for good leaves the ticks.
             self.unread = !drained.unwrap_or(true);
             if lost {
+                self.tails
+                    .iter_mut()
+                    .for_each(|(_, followed)| followed.tail.note_lost());
                 self.suspect_all();
             }
         }
@@ -249,12 +376,18 @@ impl Tails {
 }
 
 impl Followed {
-    fn suspect(&mut self, key: TailKey, hint: Hint, hinted: &mut VecDeque<TailKey>) {
-        if self.hints.is_empty() {
-            hinted.push_back(key);
+    /// Whether it is to be followed up, and whether all events of the directory matter for now.
+    fn note(&mut self, hint: Hint, now: Instant) -> (bool, bool) {
+        match hint {
+            Hint::File(_, id, event) => (self.tail.note_file(id, event), false),
+            Hint::Name(_, id, moved) => (true, self.tail.note_name(id, moved, now)),
+            Hint::All => (false, false),
         }
-        if !self.hints.contains(&hint) {
-            self.hints.push(hint);
+    }
+
+    fn line_up(&mut self, key: TailKey, hinted: &mut VecDeque<TailKey>) {
+        if !mem::replace(&mut self.is_hinted, true) {
+            hinted.push_back(key);
         }
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! | asked for           | mask                                       | a hint for                |
 //! |---------------------|--------------------------------------------|---------------------------|
-//! | a file              | MODIFY                                     | all who asked for it      |
+//! | a file              | MODIFY, CLOSE_WRITE, ATTRIB, MOVE_SELF     | all who asked for it      |
 //! | a name in directory | CREATE, MOVED_FROM, MOVED_TO, DELETE,      | all who asked for that    |
-//! |                     | ATTRIB, DELETE_SELF, MOVE_SELF             | name                      |
+//! |                     | ATTRIB, DELETE_SELF, MOVE_SELF             | name, and those who are   |
+//! |                     |                                            | chasing a file in it      |
 //!
-//! A hint says where to look and nothing else: events merge, overflow, and cannot tell a truncation
-//! (facts in inotify(7)).
+//! A hint says where to look: events merge, overflow, and cannot tell a truncation (facts in
+//! inotify(7)). Only where files have gone between two looks, nothing else can say.
+
+use crate::rotation::Change;
 
 use inotify::{Event, EventMask, Inotify, WatchDescriptor, WatchMask};
 use mio::unix::SourceFd;
@@ -28,14 +31,31 @@ pub type WatchId = i32;
 pub type TailKey = usize;
 
 /// Where to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hint {
+#[derive(Clone, Copy, Debug)]
+pub enum Hint<'a> {
     /// At the file behind this watch.
-    File(TailKey, WatchId),
+    File(TailKey, WatchId, FileEvent),
     /// At what the name leads to.
-    Name(TailKey),
+    Name(TailKey, WatchId, Option<Moved<'a>>),
     /// At everything: events were lost.
     All,
+}
+
+/// What has happened to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileEvent {
+    Modified,
+    /// Somebody who had it open for writing closed it.
+    Closed,
+    /// It was moved, or a name or its permissions are others.
+    Changed,
+}
+
+/// What has happened to a name in a directory, which need not be the one that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved<'a> {
+    pub name: &'a OsStr,
+    pub change: Change,
 }
 
 /// The process's only inotify instance.
@@ -54,6 +74,8 @@ struct Watched {
     file: Vec<TailKey>,
     /// Who asked for a name in a directory; empty for a file.
     names: HashMap<OsString, Vec<TailKey>>,
+    /// Who wants to know of every name for now.
+    chasers: Vec<TailKey>,
 }
 
 /// `sizeof(struct inotify_event) + NAME_MAX + 1` (inotify(7)): a read that leaves this much room
@@ -98,7 +120,9 @@ impl Watch {
 
     /// Watches the file at `path`. ENOSPC, ENOMEM, EACCES: there is no watch to be had.
     pub fn add_file(&mut self, path: &Path, tail: TailKey) -> io::Result<WatchId> {
-        let watched = self.add(path, WatchMask::MODIFY)?;
+        let mask =
+            WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB | WatchMask::MOVE_SELF;
+        let watched = self.add(path, mask)?;
         watched.file.push(tail);
         Ok(watched.descriptor.get_watch_descriptor_id())
     }
@@ -146,12 +170,14 @@ impl Watch {
                 watched.names.remove(name);
             }
         }
+        watched.chasers.retain(|&chaser| chaser != tail);
         self.forget_if_unasked(id);
     }
 
-    /// Reads once and calls `hint` for each event that concerns somebody. False: there may be more
-    /// to read.
-    pub fn read(&mut self, mut hint: impl FnMut(Hint)) -> io::Result<bool> {
+    /// Reads once and calls `hint` for each event that concerns somebody; its answer to a `Name` says
+    /// whether the asker wants to know of every name in that directory for now. False: there may be
+    /// more to read.
+    pub fn read(&mut self, mut hint: impl FnMut(Hint) -> bool) -> io::Result<bool> {
         let Ok(inotify) = &mut self.inotify else {
             return Ok(true);
         };
@@ -169,7 +195,7 @@ impl Watch {
             }
             // Unknown: it was queued before the watch was removed.
             let id = event.wd.get_watch_descriptor_id();
-            let Some(watched) = self.watched.get(&id) else {
+            let Some(watched) = self.watched.get_mut(&id) else {
                 continue;
             };
             watched.hint(id, &event, &mut hint);
@@ -193,6 +219,7 @@ impl Watch {
             descriptor,
             file: vec![],
             names: HashMap::new(),
+            chasers: vec![],
         }))
     }
 
@@ -212,24 +239,57 @@ impl Watched {
         self.file.is_empty() && self.names.is_empty()
     }
 
-    fn hint(&self, id: WatchId, event: &Event<&OsStr>, hint: &mut impl FnMut(Hint)) {
+    fn hint(&mut self, id: WatchId, event: &Event<&OsStr>, hint: &mut impl FnMut(Hint) -> bool) {
+        let change = file_event(event.mask);
         for &tail in &self.file {
-            hint(Hint::File(tail, id));
+            hint(Hint::File(tail, id, change));
         }
-        match event.name {
-            Some(name) => self
-                .names
-                .get(name)
-                .into_iter()
-                .flatten()
-                .for_each(|&tail| hint(Hint::Name(tail))),
-            None => self
-                .names
-                .values()
-                .flatten()
-                .for_each(|&tail| hint(Hint::Name(tail))),
+        let Some(name) = event.name else {
+            for &tail in self.names.values().flatten() {
+                hint(Hint::Name(tail, id, None));
+            }
+            return;
+        };
+        let asked = self.names.get(name).map_or(&[][..], Vec::as_slice);
+        if asked.is_empty() && self.chasers.is_empty() {
+            return;
+        }
+        let moved = moved(name, event);
+        if moved.is_some() {
+            self.chasers
+                .retain(|&tail| asked.contains(&tail) || hint(Hint::Name(tail, id, moved)));
+        }
+        for &tail in asked {
+            let is_chasing = hint(Hint::Name(tail, id, moved));
+            if is_chasing && !self.chasers.contains(&tail) {
+                self.chasers.push(tail);
+            }
         }
     }
+}
+
+fn file_event(mask: EventMask) -> FileEvent {
+    if mask.contains(EventMask::MODIFY) {
+        FileEvent::Modified
+    } else if mask.contains(EventMask::CLOSE_WRITE) {
+        FileEvent::Closed
+    } else {
+        FileEvent::Changed
+    }
+}
+
+/// `None`: it leaves the names as they are, or concerns a directory, which is never followed.
+fn moved<'a>(name: &'a OsStr, event: &Event<&OsStr>) -> Option<Moved<'a>> {
+    let cookie = event.cookie;
+    let change = match event.mask {
+        mask if mask.contains(EventMask::ISDIR) => return None,
+        mask if mask.contains(EventMask::CREATE) => Change::Created,
+        mask if mask.contains(EventMask::MOVED_TO) => Change::Came { cookie },
+        mask if mask.contains(EventMask::MOVED_FROM) => Change::Left { cookie },
+        mask if mask.contains(EventMask::DELETE) => Change::Deleted,
+        _ => return None,
+    };
+    Some(Moved { name, change })
 }
 
 /// What the event took of the buffer: the kernel pads names with NULs to a multiple of its header's

@@ -98,6 +98,10 @@ impl Server {
                 self.close(token, Closed::Gone);
                 continue;
             }
+            // What comes behind a header is for nobody, once it is seen to.
+            if self.postponed.contains_key(&token) {
+                continue;
+            }
             let received = seat.client.receive(&mut self.scratch);
             if !matches!(received, Received::Drained | Received::Closed(_)) {
                 self.push_inbox(token);
@@ -123,6 +127,11 @@ impl Server {
                 return self.finish(token, Some(refusal));
             }
         };
+        if let Some(until) = self.tails[key].undecided() {
+            self.schedule.arm(Due::Begin(token), until);
+            self.postponed.insert(token, request);
+            return;
+        }
         self.schedule.cancel(Due::Header(token));
         let Some(seat) = self.clients.seat(token) else {
             return;
@@ -132,6 +141,15 @@ impl Server {
         seat.client
             .begin(request.start, segment, self.tails[key].span(segment).end);
         self.line_up(token);
+    }
+
+    /// The time to see to a request that came while its file was not known.
+    pub(super) fn begin_postponed(&mut self, token: Token) {
+        if let Some(request) = self.postponed.remove(&token) {
+            self.begin(token, request);
+            // It may have sent more meanwhile.
+            self.push_inbox(token);
+        }
     }
 
     /// The tail of what is asked for; or what the client is told, and what only the log is.
@@ -149,13 +167,13 @@ impl Server {
         if is_new && !self.limits.have_room_for_name(clients, names, files) {
             return Err((Refusal::TooManyFiles, None));
         }
-        let followed = self.tails.follow(place, &mut self.news);
+        let followed = self.tails.follow(place, self.now, &mut self.news);
         self.spread_news();
         let key = followed
             .map_err(|error| (roots::refusal(&error), Some(roots::open_failure(&error))))?;
         if is_new {
             self.schedule
-                .arm(Due::Tick(key), self.now + self.tails.first_tick(key));
+                .arm_earlier(Due::Tick(key), self.now + self.tails.first_tick(key));
         }
         Ok(key)
     }

@@ -2,12 +2,14 @@
 
 use super::Server;
 use crate::client::{Closed, Cut};
-use crate::clients::At;
+use crate::clients::{At, Seat};
+use crate::news::{Loss, LossKind};
 use crate::request::Refusal;
 use crate::schedule::Due;
 
 use mio::Token;
 
+use std::io;
 use std::mem;
 use std::time::Duration;
 
@@ -15,6 +17,54 @@ use std::time::Duration;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Server {
+    /// Clients of a tail that cannot go on. They may be anywhere: a walk over all, which is rare.
+    pub(super) fn lose(&mut self, loss: &Loss) {
+        let is_anybody = !matches!(
+            loss.kind,
+            LossKind::Truncated {
+                clients_behind: 0,
+                ..
+            }
+        );
+        let losers: Vec<(Token, Cut)> = self
+            .clients
+            .iter()
+            .filter(|(_, seat)| is_anybody && seat.tail == Some(loss.tail))
+            .filter_map(|(token, seat)| Some((token, self.lost_by(seat, loss)?)))
+            .collect();
+        if let (LossKind::Truncated { end, .. }, true) = (loss.kind, self.tails.contains(loss.tail))
+        {
+            let path = self.tails[loss.tail].path();
+            self.report.truncated(path, end, losers.len());
+        }
+        for (token, cut) in losers {
+            self.cut(token, &cut);
+        }
+    }
+
+    fn lost_by(&self, seat: &Seat, loss: &Loss) -> Option<Cut> {
+        let client = &seat.client;
+        let cursor = client.cursor();
+        let is_here_or_before = cursor.segment <= loss.segment;
+        let is_waiting = matches!(seat.at, At::Waiting(_));
+        match loss.kind {
+            LossKind::Truncated { end, .. } => {
+                let is_behind = cursor.segment == loss.segment && cursor.offset < end;
+                (is_behind && !client.is_seeking()).then_some(Cut::Truncated)
+            }
+            LossKind::Late { offset, bytes } => {
+                let has_passed = client.began() <= loss.segment && !is_here_or_before;
+                has_passed.then_some(Cut::Late { offset, bytes })
+            }
+            LossKind::Held => (is_here_or_before && !is_waiting).then_some(Cut::Held),
+            LossKind::Crowded => is_here_or_before.then_some(Cut::Crowded),
+            LossKind::Unreadable { errno } => {
+                let error = io::Error::from_raw_os_error(errno);
+                (cursor.segment == loss.segment).then_some(Cut::Unreadable(error))
+            }
+        }
+    }
+
     /// A client that cannot go on.
     pub(super) fn cut(&mut self, token: Token, cut: &Cut) {
         let Some(seat) = self.clients.seat(token) else {
@@ -22,20 +72,25 @@ impl Server {
         };
         if let Some(key) = seat.tail {
             let cursor = seat.client.cursor();
-            // Where a search would have led is not known, and its client is told that it ends.
-            let missed_bytes = match seat.client.is_seeking() {
-                true => 0,
-                false => self.tails[key].bytes_behind(cursor),
+            let (offset, missed_bytes) = match cut {
+                Cut::Late { offset, bytes } => (*offset, *bytes),
+                // Where a search would have led is not known, and its client is told that it ends.
+                _ if seat.client.is_seeking() => (0, 0),
+                _ => {
+                    let end = self.tails[key].span(cursor.segment).end;
+                    (cursor.offset, end.saturating_sub(cursor.offset))
+                }
             };
             let path = self.tails[key].path();
-            self.report
-                .cut(seat.peer, path, cursor.offset, missed_bytes, cut);
+            self.report.cut(seat.peer, path, offset, missed_bytes, cut);
         }
         self.finish(
             token,
             Some(match cut {
-                Cut::Truncated | Cut::Replaced => Refusal::FileWasReplaced,
-                Cut::Unreadable(_) => Refusal::TryAgain,
+                Cut::Truncated | Cut::Replaced | Cut::NeverSeen | Cut::Late { .. } => {
+                    Refusal::FileWasReplaced
+                }
+                Cut::Unreadable(_) | Cut::Held | Cut::Crowded => Refusal::TryAgain,
             }),
         );
     }
@@ -54,6 +109,9 @@ impl Server {
     pub(super) fn finish(&mut self, token: Token, refusal: Option<Refusal>) {
         self.leave_tail(token);
         self.schedule.cancel(Due::Header(token));
+        if self.postponed.remove(&token).is_some() {
+            self.schedule.cancel(Due::Begin(token));
+        }
         let Some(seat) = self.clients.seat(token) else {
             return;
         };
@@ -73,6 +131,9 @@ impl Server {
     pub(super) fn close(&mut self, token: Token, why: Closed) {
         self.leave_tail(token);
         self.schedule.cancel(Due::Header(token));
+        if self.postponed.remove(&token).is_some() {
+            self.schedule.cancel(Due::Begin(token));
+        }
         self.schedule.cancel(Due::Drain(token));
         let Some(seat) = self.clients.remove(token) else {
             return;
@@ -93,7 +154,7 @@ impl Server {
         if let At::Waiting(waiting) = seat.at {
             self.tails[key].stop_waiting(segment, waiting);
         }
-        if self.tails.leave(key, segment) {
+        if self.tails.leave(key, segment, self.now, &mut self.news) {
             self.schedule.cancel(Due::Tick(key));
         }
     }

@@ -1,0 +1,313 @@
+//! How the files of a tail change: measured, truncated, finished, let go.
+
+use super::{Lent, Tail};
+use crate::chain::{Hinted, SEGMENTS_MAX};
+use crate::cursor::SegmentId;
+use crate::error::reason;
+use crate::finish::{Evidence, Rule, Verdict};
+use crate::news::{Loss, LossKind, Note};
+use crate::open_file::Identity;
+use crate::segment::{Depth, Measured, Seen, Segment};
+
+use std::io;
+use std::mem;
+use std::time::Duration;
+
+/// A file that cannot be looked at (fstat, its marker) is tried again after a pause, and then its
+/// clients are closed.
+const FAILURES_MAX: u32 = 5;
+const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+
+impl Tail {
+    /// Looks at the files that events hint at. Names come first, for whatever happens to a file that
+    /// has lost its own has another meaning.
+    pub fn measure_hinted(&mut self, lent: &mut Lent) {
+        let mut index = 0;
+        while index < self.chain.len() {
+            let held = self.chain.at(index);
+            let hinted = mem::take(&mut held.hinted);
+            if let Some(rotated) = &mut held.rotated {
+                match hinted {
+                    Hinted { closed: true, .. } => rotated.closed(lent.now),
+                    Hinted { modified: true, .. } => rotated.stirred(lent.now),
+                    _ => {}
+                }
+            }
+            if hinted != Hinted::default() {
+                self.measure(index, Depth::Marker, lent);
+            }
+            index += 1;
+        }
+        if mem::take(&mut self.is_judgement_due) {
+            self.judge(false, lent);
+        }
+    }
+
+    /// Everything that a look at the files can show: the tick's, and after lost events.
+    pub fn measure_all(&mut self, lent: &mut Lent) {
+        let mut index = 0;
+        while index < self.chain.len() {
+            self.chain.at(index).hinted = Hinted::default();
+            self.measure(index, Depth::BothEnds, lent);
+            index += 1;
+        }
+        self.judge(true, lent);
+    }
+
+    /// Looks at one segment only.
+    pub fn measure_segment(&mut self, id: SegmentId, lent: &mut Lent) {
+        self.measure(self.chain.index(id), Depth::Marker, lent);
+    }
+
+    /// Looks at the newest segment only.
+    pub fn measure_newest(&mut self, lent: &mut Lent) {
+        self.measure(self.chain.len() - 1, Depth::Marker, lent);
+    }
+
+    /// Puts a file behind the newest, or where one was still to come.
+    pub(super) fn push(&mut self, begin: u64, segment: Segment, lent: &mut Lent) {
+        let newest = self.chain.newest_mut();
+        if newest.segment.is_to_come() {
+            (newest.begin, newest.segment) = (begin, segment);
+            if newest.id > 0 {
+                self.note_replaced(lent);
+            }
+            return;
+        }
+        newest.rotate(lent.now);
+        // Whoever asked for more than the old file ever had gets to know now.
+        newest.wake(&mut lent.news.woken);
+        self.chain.push(begin, segment);
+        self.note_replaced(lent);
+    }
+
+    /// A file bore the name that nobody will ever see.
+    pub(super) fn place_gap(&mut self, lent: &mut Lent) {
+        self.push(0, Segment::never_seen(), lent);
+        let gap = self.chain.newest_mut();
+        gap.first_byte = Some(lent.now);
+        gap.wake(&mut lent.news.woken);
+        self.chain.push(0, Segment::to_come());
+        lent.news.notes.push(Note::Gap {
+            path: self.path.clone(),
+        });
+    }
+
+    /// Where a file goes on that is about to be the newest: where it ended, if it was one before.
+    /// `None`: that cannot be told now.
+    pub(super) fn recall(&mut self, identity: Identity, lent: &mut Lent) -> Option<Seen> {
+        if let Some(index) = self.chain.position(identity) {
+            if !self.measure(index, Depth::Marker, lent) {
+                return None;
+            }
+            let held = self.chain.at(index);
+            // Whatever comes now belongs to the segment that it is about to be.
+            held.segment.finish();
+            if held.finished.is_none() {
+                self.finish(index, Rule::CameBack, lent);
+            }
+        }
+        let seen = self.chain.recall(identity, self.key, lent.watch);
+        Some(seen.unwrap_or_default())
+    }
+
+    /// Renews every watch that is missing, and those of directories that were made anew.
+    pub(super) fn watch_everything(&mut self, lent: &mut Lent) {
+        let mut failure = None;
+        for name in &mut self.names {
+            failure = name.watch(self.key, lent.watch).err().or(failure);
+        }
+        for index in 0..self.chain.len() {
+            let held = self.chain.at(index);
+            failure = held.watch(self.key, lent.watch).err().or(failure);
+        }
+        if let (None, Some(error)) = (&self.unwatched, &failure) {
+            lent.news.notes.push(Note::CannotWatch {
+                path: self.path.clone(),
+                why: reason(error),
+            });
+        }
+        self.unwatched = failure;
+    }
+
+    /// False: it could not be looked at. It stays as it was until it can be, or is given up.
+    pub(super) fn measure(&mut self, index: usize, depth: Depth, lent: &mut Lent) -> bool {
+        let held = self.chain.at(index);
+        let offset = held.segment.end();
+        let measured = match held.segment.measure(depth) {
+            Ok(measured) => measured,
+            Err(error) => {
+                self.fail_to_measure(index, &error, lent);
+                return false;
+            }
+        };
+        held.failures = 0;
+        held.checked = Some(lent.now);
+        match measured {
+            Measured::Same => {}
+            Measured::Truncated => self.truncate(index, lent),
+            Measured::Grown(bytes) => {
+                held.first_byte.get_or_insert(lent.now);
+                if let Some(rotated) = &mut held.rotated {
+                    rotated.grew(lent.now);
+                }
+                held.wake(&mut lent.news.woken);
+                if held.finished.is_some() {
+                    let segment = held.id;
+                    self.come_late(segment, offset, bytes, lent);
+                }
+            }
+        }
+        true
+    }
+
+    /// ENOMEM passes; EIO, as a rule, does not.
+    fn fail_to_measure(&mut self, index: usize, error: &io::Error, lent: &mut Lent) {
+        let held = self.chain.at(index);
+        held.failures += 1;
+        if held.failures < FAILURES_MAX {
+            lent.news.soon.push((self.key, lent.now + FAILURE_PAUSE));
+            return;
+        }
+        held.failures = 0;
+        lent.news.losses.push(Loss {
+            tail: self.key,
+            segment: held.id,
+            kind: LossKind::Unreadable {
+                errno: error.raw_os_error().unwrap_or(0),
+            },
+        });
+    }
+
+    /// Bytes have come to a segment that some have passed over.
+    fn come_late(&mut self, segment: SegmentId, offset: u64, bytes: u64, lent: &mut Lent) {
+        lent.news.losses.push(Loss {
+            tail: self.key,
+            segment,
+            kind: LossKind::Late { offset, bytes },
+        });
+        lent.news.notes.push(Note::Late {
+            path: self.path.clone(),
+            bytes,
+        });
+    }
+
+    fn truncate(&mut self, index: usize, lent: &mut Lent) {
+        let is_newest = index == self.chain.len() - 1;
+        let held = self.chain.at(index);
+        let (end, clients_behind) = (held.segment.end(), held.clients_behind());
+        lent.news.losses.push(Loss {
+            tail: self.key,
+            segment: held.id,
+            kind: LossKind::Truncated {
+                end,
+                clients_behind,
+            },
+        });
+        match (is_newest, held.rotated) {
+            (true, None) => {
+                held.wake(&mut lent.news.woken);
+                held.finished = Some(Rule::Truncated);
+                let (watch, segment) = (held.watch.take(), held.segment.truncate());
+                let next = self.chain.push(0, segment);
+                next.watch = watch;
+                // From 0 it can only have grown.
+                self.measure_newest(lent);
+            }
+            _ => {
+                held.unwatch(self.key, lent.watch);
+                held.segment.end_truncated();
+                self.finish(index, Rule::Truncated, lent);
+            }
+        }
+    }
+
+    /// Which of the files that have lost the name are finished. `all`: look at those as well that
+    /// were left and that nothing hints at.
+    pub(super) fn judge(&mut self, all: bool, lent: &mut Lent) {
+        let mut index = 0;
+        while index < self.chain.len() {
+            if let Verdict::Finished(rule) = self.verdict(index, lent) {
+                // Once more: what the last writer wrote before it closed.
+                let is_known = self.measure(index, Depth::Marker, lent);
+                if is_known && self.chain.at(index).finished.is_none() {
+                    self.finish(index, rule, lent);
+                }
+            }
+            index += 1;
+        }
+        self.review_left(all, lent);
+        self.chain.let_go(lent.now, self.key, lent.watch);
+    }
+
+    fn verdict(&mut self, index: usize, lent: &mut Lent) -> Verdict {
+        let successor = self.chain.successor(index);
+        let held = self.chain.at(index);
+        let is_deleted = held.segment.is_deleted();
+        let (None, Some(rotated)) = (held.finished, held.rotated) else {
+            return Verdict::Wait(None);
+        };
+        if successor.is_none() && !is_deleted {
+            return Verdict::Wait(None);
+        }
+        let verdict = rotated.verdict(&Evidence {
+            now: lent.now,
+            writers: held.segment.writers(),
+            is_deleted,
+            successor,
+            drain_grace: lent.drain_grace,
+        });
+        if let Verdict::Wait(Some(at)) = verdict {
+            lent.news.soon.push((self.key, at));
+        }
+        verdict
+    }
+
+    fn finish(&mut self, index: usize, rule: Rule, lent: &mut Lent) {
+        let is_newest = index == self.chain.len() - 1;
+        let held = self.chain.at(index);
+        held.finished = Some(rule);
+        if rule.is_certain() {
+            held.segment.finish();
+        }
+        let end = held.segment.end();
+        held.wake(&mut lent.news.woken);
+        lent.news.notes.push(Note::Finished {
+            path: self.path.clone(),
+            end,
+            rule,
+            clients: self.chain.clients_up_to(index),
+        });
+        if is_newest {
+            self.chain.push(0, Segment::to_come());
+        }
+    }
+
+    fn review_left(&mut self, all: bool, lent: &mut Lent) {
+        let mut late = vec![];
+        self.chain
+            .review_left(all, lent.now, self.key, lent.watch, |found| {
+                late.push(found)
+            });
+        for found in late {
+            self.come_late(found.segment, found.offset, found.bytes, lent);
+        }
+    }
+
+    /// A stuck client may keep so many files open and no more.
+    pub(super) fn limit(&mut self, lent: &mut Lent) {
+        if let Some(surplus) = self.chain.len().checked_sub(SEGMENTS_MAX + 1) {
+            lent.news.losses.push(Loss {
+                tail: self.key,
+                segment: self.chain.at(surplus).id,
+                kind: LossKind::Crowded,
+            });
+        }
+    }
+
+    fn note_replaced(&self, lent: &mut Lent) {
+        lent.news.notes.push(Note::Replaced {
+            path: self.path.clone(),
+        });
+    }
+}
