@@ -207,9 +207,11 @@ impl Chain {
     /// What deleted files take of the disk for clients that are behind: for each the segment, since
     /// when it has no name, and bytes.
     pub fn held_bytes(&self) -> impl Iterator<Item = (SegmentId, Instant, u64)> {
-        let mut is_behind = false;
+        let mut is_pinned = false;
         self.segments.iter().filter_map(move |held| {
-            is_behind |= held.clients_behind() > 0;
+            let is_behind = is_pinned || held.clients_behind() > 0;
+            // Whoever is here, waiting or not, keeps all that follows.
+            is_pinned |= held.clients > 0;
             let bytes = held.segment.held_bytes();
             let since = held.rotated?.since();
             (is_behind && bytes > 0).then_some((held.id, since, bytes))
@@ -405,6 +407,10 @@ impl Held {
         let Some(identity) = self.segment.identity() else {
             return;
         };
+        if self.segment.is_deleted() {
+            // It cannot come back, but its inode number can.
+            return;
+        }
         closed.retain(|(known, _)| *known != identity);
         closed.push_back((identity, self.segment.seen()));
         if closed.len() > SEGMENTS_MAX {

@@ -23,6 +23,16 @@ pub struct News {
     pub notes: Vec<Note>,
 }
 
+impl News {
+    /// For `debug_assert`.
+    pub fn is_empty(&self) -> bool {
+        self.woken.is_empty()
+            && self.losses.is_empty()
+            && self.soon.is_empty()
+            && self.notes.is_empty()
+    }
+}
+
 /// Something that some clients of a tail do not get.
 #[derive(Clone, Copy, Debug)]
 pub struct Loss {

@@ -98,7 +98,7 @@ pub enum Next {
 const UNDECIDED: Duration = Duration::from_millis(10);
 
 /// A name that rotates faster than files can be opened: beyond this many the oldest is given up.
-const FILES_MAX: usize = 128;
+const FILES_MAX: usize = 1024;
 
 impl Rotation {
     pub fn new(name: &OsStr) -> Rotation {
@@ -120,7 +120,7 @@ impl Rotation {
             self.name_touched = self.events;
         }
         match change {
-            Change::Created | Change::Came { .. } if self.is_late_announcement(name, now) => {}
+            Change::Created | Change::Came { .. } if self.take_late_announcement(name, now) => {}
             Change::Created => self.came(name, None),
             Change::Came { cookie } => self.came(name, Some(cookie)),
             Change::Left { cookie } => {
@@ -193,7 +193,7 @@ impl Rotation {
     }
 
     /// That file was not where it should be: an event that says where it went must be on its way.
-    pub fn missing(&mut self, stamp: u64, now: Instant) {
+    pub fn not_there(&mut self, stamp: u64, now: Instant) {
         self.files
             .retain(|file| !(file.is(stamp) && file.is_doubtful));
         if let Some(file) = self.files.iter_mut().find(|file| file.is(stamp)) {
@@ -202,7 +202,7 @@ impl Rotation {
     }
 
     /// Nothing bears the name. Some file should? Then until when to wait for an event about it.
-    pub fn absent(&mut self, now: Instant) -> Option<Instant> {
+    pub fn await_file(&mut self, now: Instant) -> Option<Instant> {
         let file = self.files.first_mut()?;
         Some(*file.missing.get_or_insert(now) + UNDECIDED)
     }
@@ -215,7 +215,7 @@ impl Rotation {
     /// What bears the name is no regular file: nothing is missed when it goes.
     ///
     /// If it is a link, where that has led before is not known: what comes next is not announced.
-    pub fn is_no_file(&mut self) {
+    pub fn forget_files(&mut self) {
         self.lost();
     }
 
@@ -227,17 +227,17 @@ impl Rotation {
     }
 
     /// After `settle`: a file was switched for another, and no event had said so.
-    pub fn is_unannounced(&mut self, now: Instant) {
+    pub fn expect_announcement(&mut self, now: Instant) {
         self.unannounced = Some(now);
     }
 
-    /// The time to ask `is_unverified`; `None`: nothing is open.
+    /// The time to ask `take_unverified`; `None`: nothing is in doubt.
     pub fn verified_at(&self) -> Option<Instant> {
         self.unannounced.map(|since| since + UNDECIDED)
     }
 
     /// The event that would have explained the last switch has not come. Said once.
-    pub fn is_unverified(&mut self, now: Instant) -> bool {
+    pub fn take_unverified(&mut self, now: Instant) -> bool {
         let is_over = self.verified_at().is_some_and(|until| now >= until);
         if is_over {
             self.unannounced = None;
@@ -246,7 +246,7 @@ impl Rotation {
     }
 
     /// The event for a file that was found before its event was read.
-    fn is_late_announcement(&mut self, name: &OsStr, now: Instant) -> bool {
+    fn take_late_announcement(&mut self, name: &OsStr, now: Instant) -> bool {
         let is_expected = self.verified_at().is_some_and(|until| now < until);
         let is_announcement = name == self.name && is_expected;
         if is_announcement {

@@ -1,8 +1,9 @@
 //! The event loop: owns poll, listeners, tails, clients; knows where each client is.
 //!
 //! One turn: poll, note every event and act on none, heed signals, accept, look at the files hinted
-//! at, read what clients sent, serve, expire deadlines. Edges come once, so one rule covers listeners, inotify
-//! and sockets: readiness is remembered until `WouldBlock` takes it away.
+//! at, read what clients sent, serve, limit what deleted files hold, expire deadlines, report. Edges
+//! come once, so one rule covers listeners, inotify and sockets: readiness is remembered until
+//! `WouldBlock` takes it away.
 
 mod arrive;
 
@@ -10,6 +11,7 @@ mod depart;
 
 use crate::client::{Closed, SERVE_BYTES_MAX, Served};
 use crate::clients::{At, Clients, Seat};
+use crate::cursor::Cursor;
 use crate::error::Fatal;
 use crate::limits::Limits;
 use crate::listen::Listener;
@@ -248,32 +250,45 @@ impl Server {
 
     /// False: the client has gone, or does not want anything any more.
     fn serve_client(&mut self, token: Token) -> bool {
-        let Some(key) = self.checked_tail(token) else {
-            return false;
-        };
+        let before = self.report.sent_bytes;
+        loop {
+            let Some((key, from)) = self.checked_cursor(token) else {
+                return false;
+            };
+            let served = self.serve_once(token, key, from);
+            let Some(seat) = self.clients.seat(token).filter(is_ready) else {
+                return served;
+            };
+            // From a short file to the next: a turn has its measure in bytes, not in files.
+            let has_moved = seat.client.cursor().segment != from.segment;
+            let sent_bytes = self.report.sent_bytes - before;
+            if !has_moved || sent_bytes >= SERVE_BYTES_MAX as u64 {
+                self.line_up(token);
+                return true;
+            }
+        }
+    }
+
+    /// Leaves the client `Ready` if there is more to do.
+    fn serve_once(&mut self, token: Token, key: TailKey, from: Cursor) -> bool {
         let Some(seat) = self.clients.seat(token) else {
             return false;
         };
-        let before = seat.client.cursor();
         let sent_bytes = &mut self.report.sent_bytes;
         let served = seat
             .client
             .serve(&self.tails[key], self.now, &mut self.scratch, sent_bytes);
         let cursor = seat.client.cursor();
         self.tails
-            .moved(key, before, cursor, self.now, &mut self.news);
+            .moved(key, from, cursor, self.now, &mut self.news);
         match served {
-            Served::More => self.line_up(token),
+            Served::More => {}
             Served::Blocked => seat.at = At::Blocked,
             Served::Waiting => seat.at = At::Waiting(self.tails[key].wait(cursor.segment, token)),
             Served::Short => {
                 self.tails
                     .measure(key, cursor.segment, self.now, &mut self.news);
                 self.spread_news();
-                // Not if it was cut: then nothing is left for it to do.
-                if self.clients.seat(token).is_some_and(|seat| is_ready(&seat)) {
-                    self.line_up(token);
-                }
             }
             Served::Cut(cut) => self.cut(token, &cut),
             Served::Closed(why) => self.close(token, why),
@@ -281,26 +296,28 @@ impl Server {
         true
     }
 
-    /// The tail of a client whose turn it is, when what it may be sent has proved to be what it was.
+    /// The tail and the place of a client whose turn it is, when what it may be sent has proved to be
+    /// what it was.
     ///
     /// A look that wakes followers has seen to that for all of them. Others are looked after now:
     /// without it they could be sent what was written after a truncation.
-    fn checked_tail(&mut self, token: Token) -> Option<TailKey> {
+    fn checked_cursor(&mut self, token: Token) -> Option<(TailKey, Cursor)> {
         let seat = self.clients.seat(token).filter(is_ready)?;
-        let (key, segment) = (seat.tail?, seat.client.cursor().segment);
-        if self.tails[key].is_checked(segment, self.now) {
-            return Some(key);
+        let (key, cursor) = (seat.tail?, seat.client.cursor());
+        if self.tails[key].is_checked(cursor.segment, self.now) {
+            return Some((key, cursor));
         }
-        self.tails.measure(key, segment, self.now, &mut self.news);
+        self.tails
+            .measure(key, cursor.segment, self.now, &mut self.news);
         self.spread_news();
-        let seat = self.clients.seat(token).filter(is_ready)?;
-        let key = seat.tail?;
-        if !self.tails[key].is_checked(segment, self.now) {
+        // It may have been cut.
+        self.clients.seat(token).filter(is_ready)?;
+        if !self.tails[key].is_checked(cursor.segment, self.now) {
             // Not now; after a few times the client is cut.
             self.line_up(token);
             return None;
         }
-        Some(key)
+        Some((key, cursor))
     }
 
     fn limit_held(&mut self) {
@@ -321,6 +338,7 @@ impl Server {
             }
         }
         news.losses.drain(..).for_each(|loss| self.lose(&loss));
+        debug_assert!(self.news.is_empty(), "to cut a client is no news");
         self.news = news;
     }
 

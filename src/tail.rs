@@ -49,9 +49,14 @@ pub struct Tail {
     is_name_hinted: bool,
     /// The name may have gone to another file, or something happened to one that had lost it.
     is_judgement_due: bool,
+    /// There are too many segments, and the oldest of them is this one since then.
+    crowded: Option<(SegmentId, Instant)>,
     /// The last look could not tell which file is the newest; it can at this time.
     undecided: Option<Instant>,
 }
+
+/// In a later turn: others are served first.
+const SOON: Duration = Duration::from_millis(1);
 
 /// What a tail needs for a look, and where it tells what it has seen.
 pub struct Lent<'a> {
@@ -106,6 +111,7 @@ impl Tail {
             trouble: None,
             is_name_hinted: false,
             is_judgement_due: false,
+            crowded: None,
             undecided: None,
         }
     }
@@ -215,12 +221,14 @@ impl Tail {
     /// The name has changed faster than it could be looked at: it is for the next turn.
     pub fn postpone(&mut self, now: Instant) {
         self.is_name_hinted = true;
-        self.undecided = Some(now);
+        self.undecided = Some(now + SOON);
     }
 
     // One pass looks.
 
-    /// Looks at the files that events hint at. True: they hint at the name as well.
+    /// Looks at the files that events hint at. True: they hint at the name, which comes first, for
+    /// what happens to a file that has lost its name has another meaning. `sight` it, and then
+    /// `measure_hinted`.
     pub fn follow_hints(&mut self, lent: &mut Lent) -> bool {
         if mem::take(&mut self.is_name_hinted) {
             self.is_judgement_due = true;

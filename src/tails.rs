@@ -313,6 +313,10 @@ impl Tails {
             };
             self.unread = true;
             self.read_hints(now);
+            if self.unread {
+                // There is more than a turn's share: what has come meanwhile is not known yet.
+                break;
+            }
             if !self.lend(key, now, news, |tail, lent| tail.adopt(sighting, lent))? {
                 return Ok(());
             }

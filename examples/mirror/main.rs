@@ -10,6 +10,7 @@
 //! | what happens                                   | what it does                                               |
 //! |------------------------------------------------|------------------------------------------------------------|
 //! | the overlap is the same                        | appends what follows                                       |
+//! | the remote file is rotated or truncated        | appends what is written then: the stream goes on           |
 //! | the overlap differs, or the server refuses     | stops; the local file is left as it is                     |
 //! | nothing comes: the remote file is not so long  | stops; the server would wait until it is                   |
 //! | the local file is empty                        | appends the whole file, which may be still to come         |
@@ -18,9 +19,12 @@
 //! | the local file cannot be written               | stops; the next start goes on there                        |
 //! | another process has the lock                   | stops                                                      |
 //!
-//! When the remote file is renamed, the mirror stays with it as every client does. A connection that
-//! is lost later cannot be continued then, since offsets count in the file that bears the name now:
-//! the comparison says so. Exit status: 1 when it stops, 2 for usage.
+//! While a connection lasts, the local file gets all that is written to the remote one. The stream
+//! does not say where a rotated or truncated file ends and the next begins, and the server counts
+//! offsets in the file that bears the name now. So after that a lost connection cannot be
+//! continued: the local length is an offset of no remote file, and the comparison says so before
+//! anything is written. Who rotates the remote file moves the local one away as well, and starts
+//! the mirror anew. Exit status: 1 when it stops, 2 for usage.
 
 mod header;
 mod local;

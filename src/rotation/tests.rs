@@ -1,5 +1,5 @@
 //! Every order of events for up to three rotations, in a directory of three names, read in two
-//! portions at every place; and the rules by which a file is finished.
+//! portions at every place.
 
 use super::*;
 
@@ -147,7 +147,7 @@ impl Follower {
                             self.rotation.opened(stamp);
                             self.adopt(file);
                         }
-                        None => self.rotation.missing(stamp, self.now),
+                        None => self.rotation.not_there(stamp, self.now),
                     }
                 }
                 Next::Name => {
@@ -161,7 +161,7 @@ impl Follower {
                             self.adopt(file);
                             return;
                         }
-                        None => match self.rotation.absent(self.now) {
+                        None => match self.rotation.await_file(self.now) {
                             Some(until) => self.now = until,
                             None => return,
                         },

@@ -128,6 +128,7 @@ impl Server {
             }
         };
         if let Some(until) = self.tails[key].undecided() {
+            self.schedule.cancel(Due::Header(token));
             self.schedule.arm(Due::Begin(token), until);
             self.postponed.insert(token, request);
             return;
@@ -171,6 +172,10 @@ impl Server {
         self.spread_news();
         let key = followed
             .map_err(|error| (roots::refusal(&error), Some(roots::open_failure(&error))))?;
+        if !self.tails.contains(key) {
+            // The look has cut its last clients, and it went with them. A new one has nobody to cut.
+            return self.follow(request);
+        }
         if is_new {
             self.schedule
                 .arm_earlier(Due::Tick(key), self.now + self.tails.first_tick(key));

@@ -56,7 +56,10 @@ impl Server {
                 let has_passed = client.began() <= loss.segment && !is_here_or_before;
                 has_passed.then_some(Cut::Late { offset, bytes })
             }
-            LossKind::Held => (is_here_or_before && !is_waiting).then_some(Cut::Held),
+            LossKind::Held => {
+                let has_all = is_waiting && cursor.segment == loss.segment;
+                (is_here_or_before && !has_all).then_some(Cut::Held)
+            }
             LossKind::Crowded => is_here_or_before.then_some(Cut::Crowded),
             LossKind::Unreadable { errno } => {
                 let error = io::Error::from_raw_os_error(errno);
@@ -76,6 +79,9 @@ impl Server {
                 Cut::Late { offset, bytes } => (*offset, *bytes),
                 // Where a search would have led is not known, and its client is told that it ends.
                 _ if seat.client.is_seeking() => (0, 0),
+                Cut::Held | Cut::Crowded | Cut::Unreadable(_) => {
+                    (cursor.offset, self.tails[key].bytes_behind(cursor))
+                }
                 _ => {
                     let end = self.tails[key].span(cursor.segment).end;
                     (cursor.offset, end.saturating_sub(cursor.offset))

@@ -19,8 +19,8 @@ const FAILURES_MAX: u32 = 5;
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 
 impl Tail {
-    /// Looks at the files that events hint at. Names come first, for whatever happens to a file that
-    /// has lost its own has another meaning.
+    /// Looks at the files that events hint at, and judges if something has happened to one that has
+    /// lost its name.
     pub fn measure_hinted(&mut self, lent: &mut Lent) {
         let mut index = 0;
         while index < self.chain.len() {
@@ -67,12 +67,17 @@ impl Tail {
     /// Puts a file behind the newest, or where one was still to come.
     pub(super) fn push(&mut self, begin: u64, segment: Segment, lent: &mut Lent) {
         let newest = self.chain.newest_mut();
-        if newest.segment.is_to_come() {
+        let is_to_come = newest.segment.is_to_come();
+        // Those who wait for a file to come are at its start already.
+        if is_to_come && (begin == 0 || newest.clients() == 0) {
             (newest.begin, newest.segment) = (begin, segment);
             if newest.id > 0 {
                 self.note_replaced(lent);
             }
             return;
+        }
+        if is_to_come {
+            newest.finished = Some(Rule::CameBack);
         }
         newest.rotate(lent.now);
         // Whoever asked for more than the old file ever had gets to know now.
@@ -217,7 +222,9 @@ impl Tail {
             _ => {
                 held.unwatch(self.key, lent.watch);
                 held.segment.end_truncated();
-                self.finish(index, Rule::Truncated, lent);
+                if held.finished.is_none() {
+                    self.finish(index, Rule::Truncated, lent);
+                }
             }
         }
     }
@@ -229,8 +236,11 @@ impl Tail {
         while index < self.chain.len() {
             if let Verdict::Finished(rule) = self.verdict(index, lent) {
                 // Once more: what the last writer wrote before it closed.
+                let end = self.chain.at(index).segment.end();
                 let is_known = self.measure(index, Depth::Marker, lent);
-                if is_known && self.chain.at(index).finished.is_none() {
+                let held = self.chain.at(index);
+                let is_silent = rule.is_certain() || held.segment.end() == end;
+                if is_known && is_silent && held.finished.is_none() {
                     self.finish(index, rule, lent);
                 }
             }
@@ -294,9 +304,17 @@ impl Tail {
         }
     }
 
-    /// A stuck client may keep so many files open and no more.
+    /// A stuck client may keep so many files open and no more. Whoever is in the oldest has had a turn
+    /// to move on since that was the oldest.
     pub(super) fn limit(&mut self, lent: &mut Lent) {
-        if let Some(surplus) = self.chain.len().checked_sub(SEGMENTS_MAX + 1) {
+        let oldest = self.chain.at(0).id;
+        let since = match self.crowded {
+            Some((segment, since)) if segment == oldest => since,
+            _ => lent.now,
+        };
+        self.crowded = Some((oldest, since));
+        if since < lent.now {
+            let surplus = self.chain.len().saturating_sub(SEGMENTS_MAX + 1);
             lent.news.losses.push(Loss {
                 tail: self.key,
                 segment: self.chain.at(surplus).id,

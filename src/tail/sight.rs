@@ -1,6 +1,6 @@
 //! What a tail's name leads to: found and opened, adopted if nothing has come between, or waited for.
 
-use super::{Lent, Sighting, Tail};
+use super::{Lent, SOON, Sighting, Tail};
 use crate::chain::SEGMENTS_MAX;
 use crate::name::{WatchedName, is_absence};
 use crate::news::Note;
@@ -10,6 +10,8 @@ use crate::roots;
 use crate::rotation::Next;
 use crate::segment::Segment;
 use crate::watch::Watch;
+
+use nix::errno::Errno;
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -31,7 +33,7 @@ impl Tail {
         if self.chain.len() > SEGMENTS_MAX {
             // Clients move on first; those who do not are in the way.
             self.limit(lent);
-            self.look_again_at(lent.now, lent);
+            self.look_again_at(lent.now + SOON, lent);
             return Ok(None);
         }
         for name in (0..self.names.len()).rev() {
@@ -80,13 +82,13 @@ impl Tail {
                 Ok(true)
             }
             Sighting::Kept { .. } => {
-                self.keep_name(lent);
+                self.keep_name();
                 Ok(false)
             }
             Sighting::Nothing {
                 error, has_left, ..
             } => {
-                self.find_nothing(has_left, is_absence(&error), lent);
+                self.find_nothing(has_left, lent);
                 Err(error)
             }
             Sighting::Departed {
@@ -131,7 +133,7 @@ impl Tail {
         lent: &mut Lent,
     ) -> bool {
         if self.is_newest(metadata) {
-            self.keep_name(lent);
+            self.keep_name();
             return true;
         }
         let Some(seen) = self.recall(Identity::of(metadata), lent) else {
@@ -155,16 +157,18 @@ impl Tail {
     fn sight_name(&mut self, lent: &mut Lent) -> Option<Sighting> {
         let stamp = self.name_stamp();
         let opened = match fs::metadata(&self.path) {
-            Ok(found) if self.is_newest(&found) => return self.sight_kept(stamp, lent),
+            Ok(found) if self.is_newest(&found) => return self.sight_kept(stamp),
             Ok(_) => lent.roots.open(&self.place).map_err(|error| (error, true)),
             Err(error) => {
-                let has_left = is_absence(&error);
+                // A link to itself is no file either.
+                let is_loop = error.raw_os_error() == Some(Errno::ELOOP as i32);
+                let has_left = is_loop || is_absence(&error);
                 Err((error, has_left))
             }
         };
         match opened {
             // It may have come back between the two.
-            Ok((_, metadata)) if self.is_newest(&metadata) => self.sight_kept(stamp, lent),
+            Ok((_, metadata)) if self.is_newest(&metadata) => self.sight_kept(stamp),
             Ok((file, metadata)) => Some(Sighting::Named {
                 real: self.real_path(&file),
                 file,
@@ -180,9 +184,9 @@ impl Tail {
     }
 
     /// As nearly always: then nothing can have come between.
-    fn sight_kept(&mut self, stamp: u64, lent: &mut Lent) -> Option<Sighting> {
+    fn sight_kept(&mut self, stamp: u64) -> Option<Sighting> {
         if self.names.iter().all(|name| name.rotation.is_settled()) {
-            self.keep_name(lent);
+            self.keep_name();
             return None;
         }
         Some(Sighting::Kept { stamp })
@@ -192,40 +196,33 @@ impl Tail {
         self.chain.newest().segment.identity() == Some(Identity::of(metadata))
     }
 
-    fn keep_name(&mut self, lent: &mut Lent) {
+    fn keep_name(&mut self) {
         self.trouble = None;
         // A file that was taken for a departed one has never lost the name.
         self.chain.newest_mut().rotated = None;
         for name in &mut self.names {
             name.rotation.settle();
         }
-        self.note_unverified(lent);
     }
 
-    fn find_nothing(&mut self, has_left: bool, is_absent: bool, lent: &mut Lent) {
+    fn find_nothing(&mut self, has_left: bool, lent: &mut Lent) {
         if has_left {
             self.is_judgement_due = true;
             self.chain.newest_mut().rotate(lent.now);
         }
+        let mut until = None;
         for name in &mut self.names {
-            // A directory, a FIFO, a link to nowhere or to what is not served: nothing is missed when
-            // it goes.
-            let found = fs::symlink_metadata(name.path());
-            if found.is_ok_and(|found| !found.is_file()) {
-                name.rotation.is_no_file();
+            match fs::symlink_metadata(name.path()) {
+                // A directory, a FIFO, a link to nowhere or to what is not served: nothing is missed
+                // when it goes.
+                Ok(found) if !found.is_file() => name.rotation.forget_files(),
+                // Although events said that something is there: others must be on their way.
+                Err(error) if is_absence(&error) => {
+                    until = until.max(name.rotation.await_file(lent.now));
+                }
+                _ => {}
             }
         }
-        if is_absent {
-            self.await_events(lent);
-        }
-    }
-
-    /// Nothing is there although events said that something is: others must be on their way.
-    fn await_events(&mut self, lent: &mut Lent) {
-        let names = self.names.iter_mut();
-        let until = names
-            .filter_map(|name| name.rotation.absent(lent.now))
-            .max();
         if let Some(until) = until {
             self.look_again_at(until, lent);
         }
@@ -245,7 +242,7 @@ impl Tail {
         }
         let is_first = self.chain.newest().id == 0 && self.chain.newest().segment.is_to_come();
         if let (false, false, Some(name)) = (is_announced, is_first, self.names.last_mut()) {
-            name.rotation.is_unannounced(lent.now);
+            name.rotation.expect_announcement(lent.now);
             let again = name.rotation.verified_at();
             lent.news.soon.extend(again.map(|at| (self.key, at)));
         }
@@ -253,7 +250,7 @@ impl Tail {
 
     fn note_unverified(&mut self, lent: &mut Lent) {
         for name in &mut self.names {
-            if name.rotation.is_unverified(lent.now) {
+            if name.rotation.take_unverified(lent.now) {
                 let path = self.path.clone();
                 lent.news.notes.push(Note::Unverified { path });
             }
@@ -269,7 +266,7 @@ impl Tail {
     ) -> io::Result<()> {
         let rotation = &mut self.names[name].rotation;
         if is_absence(&error) {
-            rotation.missing(stamp, lent.now);
+            rotation.not_there(stamp, lent.now);
         } else if roots::refusal(&error) == Refusal::TryAgain {
             return Err(error);
         } else if error.raw_os_error().is_none() {

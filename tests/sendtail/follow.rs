@@ -133,74 +133,50 @@ fn clients_on_a_unix_socket_are_served_alike() {
 // Names.
 
 #[test]
-fn a_renamed_file_is_followed_on_and_newcomers_get_the_new_one() {
-    for header in ["0\n", "0 log\n"] {
-        let log = Log::new("old\n");
-        let (path, renamed) = (&log.path, log.beside("log.1"));
-        let server = match header {
-            "0\n" => log.server(),
-            _ => Server::start(&[log.directory.path()]),
-        };
-        let mut first = server.ask(header);
-        first.expect(b"old\n");
-        std::fs::rename(path, &renamed).expect("it is ours");
-        append(&renamed, b"late\n");
-        first.expect(b"late\n");
-        // Between rename and create the newest file of the name is the renamed one.
-        let mut second = server.ask(header);
-        second.expect(b"old\nlate\n");
-        std::fs::write(path, "new\n").expect("it is ours");
-        let mut third = server.ask(header);
-        third.expect(b"new\n");
-        append(&renamed, b"later\n");
-        append(path, b"newer\n");
-        first.expect(b"later\n");
-        second.expect(b"later\n");
-        third.expect(b"newer\n");
-        server.ask(header).expect(b"new\nnewer\n");
-    }
-}
-
-#[test]
 fn an_absent_name_below_a_directory_is_an_error_once_nobody_follows_it() {
     let log = Log::new("old\n");
     let server = Server::start(&[log.directory.path()]);
     let mut client = server.ask("0 log\n");
     client.expect(b"old\n");
-    std::fs::remove_file(&log.path).expect("it is ours");
+    let renamed = log.beside("log.1");
+    std::fs::rename(&log.path, &renamed).expect("it is ours");
     let mut newcomer = server.ask("-10 log\n");
     newcomer.expect(b"old\n");
-    for follower in [client, newcomer] {
+    std::fs::remove_file(&renamed).expect("it is ours");
+    server.wait_for_log("deleted, and no writer has it open");
+    let mut waiting = server.ask("-10 log\n");
+    server.wait_for_request(&waiting);
+    waiting.expect_silence();
+    for follower in [client, newcomer, waiting] {
         follower.reset();
     }
     wait_until("nobody follows it", || server.watches() == 0);
     server.ask("0 log\n").expect_error("no such file");
 }
 
+// Truncation.
+
 #[test]
-fn a_truncated_file_closes_its_clients_and_says_so() {
+fn who_had_all_of_a_file_that_is_truncated_goes_on_with_what_comes_then() {
     let log = Log::new("content\n");
     let server = log.server();
-    let mut served = [server.ask("0\n"), server.ask("-1\n")];
-    served
-        .iter_mut()
-        .for_each(|client| client.expect(b"content\n"));
-    let mut empty_handed = server.ask("-0\n");
-    server.wait_for_request(&empty_handed);
+    let mut clients = ["0\n", "-1\n", "-0\n"].map(|header| server.ask(header));
+    for client in &mut clients[..2] {
+        client.expect(b"content\n");
+    }
+    server.wait_for_request(&clients[2]);
     std::fs::write(&log.path, "").expect("it is ours");
-    served.iter_mut().for_each(Client::expect_end);
-    empty_handed.expect_error("file was replaced");
-    wait_until("a warning is logged", || {
-        let log = server.log();
-        let mut warnings = log
-            .lines()
-            .filter(|line| line.starts_with("sendtail: warning: "));
-        warnings.any(|line| line.contains("truncated"))
-    });
+    let path = log.path.display();
+    server.wait_for_log(&format!(
+        "sendtail: warning: {path} was truncated at 8 bytes; 0 clients were behind and are closed"
+    ));
     let mut newcomer = server.ask("0\n");
     server.wait_for_request(&newcomer);
     log.append("new\n");
-    newcomer.expect(b"new\n");
+    for client in clients.iter_mut().chain([&mut newcomer]) {
+        client.expect(b"new\n");
+    }
+    assert_eq!(server.totals("cut"), 0);
 }
 
 #[test]
@@ -210,23 +186,25 @@ fn what_a_truncation_takes_from_a_client_is_counted() {
     let mut lagging = server.ask("0\n");
     server.sent_until_full();
     std::fs::write(&log.path, "").expect("it is ours");
-    server.wait_for_log("was truncated at");
+    server.wait_for_log("; 1 clients were behind and are closed");
     let received = lagging.read_to_end().len() as u64;
     assert_eq!(server.totals("cut"), 1);
     assert_eq!(server.totals("missed"), (64 << 20) - received);
 }
 
-/// It is told so, and what it would have got is not known.
 #[test]
-fn a_search_that_meets_a_truncation_ends_and_has_missed_nothing() {
-    let log = Log::sparse(1 << 40, "last");
-    let server = log.server();
-    let mut searching = server.ask("-2\n");
-    server.wait_for_request(&searching);
-    std::fs::write(&log.path, "").expect("it is ours");
-    searching.expect_error("file was replaced");
-    assert_eq!(server.totals("cut"), 1);
-    assert_eq!(server.totals("missed"), 0);
+fn a_search_that_meets_a_truncation_begins_again_in_what_comes_then() {
+    for (header, found) in [("-2\n", "one\ntwo\nthree\n"), ("+2\n", "two\nthree\n")] {
+        let log = Log::sparse(1 << 40, "last");
+        let server = log.server();
+        let mut searching = server.ask(header);
+        server.wait_for_request(&searching);
+        std::fs::write(&log.path, "").expect("it is ours");
+        server.wait_for_log("was truncated at");
+        log.append("one\ntwo\nthree\n");
+        searching.expect(found.as_bytes());
+        assert_eq!(server.totals("cut"), 0);
+    }
 }
 
 /// What is kept for a client that never reads does not grow with what it misses.
@@ -237,14 +215,14 @@ fn truncations_behind_a_stuck_client_cost_nothing() {
     // Its sockets are full, and it stands in the segment that was.
     let _stuck = server.ask("0\n");
     server.sent_until_full();
-    let truncate = |times: usize| {
-        for _ in 0..times {
-            log.append("line\n");
-            let mut client = server.ask("-1\n");
-            client.expect(b"line\n");
-            std::fs::write(&log.path, "").expect("it is ours");
-            // What was not seen does not count.
-            client.expect_end();
+    let mut client = server.ask("-0\n");
+    server.wait_for_request(&client);
+    let mut truncate = |times: usize| {
+        for number in 0..times {
+            // The same bytes again would be no truncation.
+            let line = format!("line {number}\n");
+            std::fs::write(&log.path, &line).expect("it is ours");
+            client.expect(line.as_bytes());
         }
         server.memory()
     };

@@ -17,11 +17,26 @@ mod path;
 // A file PATH may lead anywhere, and is waited for.
 mod file_path;
 
+// A file that is truncated begins anew, and nobody takes its bytes for the old ones.
+mod truncation;
+
+// What a name leads to may change in many ways.
+mod names;
+
+// Lost events, no events at all, and file systems that are made of others.
+mod kernel;
+
 // Appends reach every client of a file, through rename, truncation and absence.
 mod follow;
 
+// What becomes of a file that loses its name: followed to its last byte, then let go.
+mod rotation;
+
 // One watch an inode, the tick, and polling where there are no watches.
 mod watch;
+
+// Random histories of rotations, truncations and deletions, held against a model.
+mod model;
 
 // Slow, stuck, rude and vanished clients cost the others nothing.
 mod client;
@@ -41,7 +56,19 @@ mod idle;
 // Every nc, socat, bash and curl that is installed.
 mod clients_real;
 
-// A real nginx under load.
+// What was written under one name, and what each client got of it.
+mod history;
+
+// System calls that fail, in the middle of everything: whoever is concerned at worst, never a spin.
+mod faults;
+
+// What happens between two system calls is seen, with strace holding them apart.
+mod races;
+
+// A real logrotate in each of its modes.
+mod logrotate;
+
+// A real nginx under load, and while its log is rotated.
 mod nginx;
 
 // The clients that come with it, in `examples/`.

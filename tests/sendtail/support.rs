@@ -2,14 +2,16 @@
 //! read, files that grow, and the one way to wait. Tests wait for facts; nothing here sleeps for
 //! luck.
 
+mod audience;
 mod client;
 mod log;
 mod programs;
 mod server;
 
+pub use audience::{Audience, BACKLOG};
 pub use client::Client;
-pub use log::{Log, append, numbered_lines};
-pub use programs::{Helper, Tracer, bare, can_run, fails};
+pub use log::{Log, append, numbered_lines, on_each_file_system};
+pub use programs::{Helper, Tracer, bare, can_run, fails, netcat};
 pub use server::{BINARY, Server, wrapped};
 
 use std::os::unix::fs::PermissionsExt;

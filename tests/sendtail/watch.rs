@@ -5,7 +5,9 @@
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::support::{Log, Server, append, can_run, on_time, wait_until, wrapped};
+use crate::support::{
+    Audience, BACKLOG, Log, Server, append, can_run, on_time, wait_until, wrapped,
+};
 
 #[test]
 fn one_watch_an_inode_is_shared_and_gone_with_the_last_client() {
@@ -127,13 +129,23 @@ fn without_watches_the_file_is_polled() {
     if !can_run(&[namespace[0], namespace[1], "true"]) {
         return;
     }
-    let log = Log::new("content\n");
-    let program = Server::program(&[], &[&log.path, &log.beside("later")]);
-    let no_watches = r#"echo 0 >/proc/sys/user/max_inotify_watches && exec "$@""#;
-    let wrapper = [&namespace[..], &["sh", "-c", no_watches, "sh"]].concat();
-    let server = Server::command(wrapped(&wrapper, &program));
-    follow_without_watches(&log, &server);
-    assert_eq!(server.watches(), 0);
+    // None for a file, and no queue to ask for one.
+    let limits = ["max_inotify_watches", "max_inotify_instances"];
+    let poll = |limit| {
+        let log = Log::new("content\n");
+        let program = Server::program(&[], &[&log.path, &log.beside("later")]);
+        let script = format!(r#"echo 0 >/proc/sys/user/{limit} && exec "$@""#);
+        let wrapper = [&namespace[..], &["sh", "-c", &script, "sh"]].concat();
+        let server = Server::command(wrapped(&wrapper, &program));
+        follow_without_watches(&log, &server);
+        rotate_without_watches(&log, &server);
+        assert_eq!(server.watches(), 0);
+    };
+    std::thread::scope(|scope| {
+        for limit in limits {
+            scope.spawn(move || poll(limit));
+        }
+    });
 }
 
 /// A directory that may be searched but not read refuses the watch; the files in it do not.
@@ -149,7 +161,9 @@ fn in_a_directory_that_refuses_watches_the_names_are_polled() {
         std::fs::set_permissions(log.directory.path(), rights).expect("it is ours");
     };
     allow(0o300);
-    follow_without_watches(&log, &Server::command(command));
+    let server = Server::command(command);
+    follow_without_watches(&log, &server);
+    rotate_without_watches(&log, &server);
     allow(0o700);
 }
 
@@ -166,15 +180,32 @@ fn follow_without_watches(log: &Log, server: &Server) {
     log.append("last\n");
     server.ask("-1 log\n").expect(b"last\n");
     client.expect(b"last\n");
-    let renamed = log.beside("log.1");
-    std::fs::rename(&log.path, &renamed).expect("it is ours");
-    append(&renamed, b"late\n");
-    client.expect(b"late\n");
-    std::fs::write(&log.path, "new\n").expect("it is ours");
-    server.ask("0 log\n").expect(b"new\n");
     server.wait_for_request(&early);
     std::fs::write(log.beside("later"), "here\n").expect("it is ours");
     early.expect(b"here\n");
     append(&log.beside("later"), b"more\n");
     early.expect(b"more\n");
+}
+
+/// Nothing says what has become of the old file but what a look shows, so each switch is one that
+/// is not verified. As long as each file bears the name for one look, nothing is lost.
+fn rotate_without_watches(log: &Log, server: &Server) {
+    std::fs::write(&log.path, &*BACKLOG).expect("there is room");
+    server.look();
+    let mut audience = Audience::gather(server, " log");
+    on_time(4, |round| {
+        let renamed = log.beside(&format!("log.{round}"));
+        std::fs::rename(&log.path, &renamed).expect("it is ours");
+        append(&renamed, b"late\n");
+        audience.expect("late\n");
+        std::fs::write(&log.path, "new\n").expect("it is ours");
+        audience.expect("new\n");
+        audience.join(server.reader("0 log\n", "new\n"));
+    });
+    wait_until("they are not verified", || server.totals("unverified") == 4);
+    let mut readers = audience.finish(server);
+    std::fs::write(&log.path, "truncated\n").expect("it is ours");
+    for reader in &mut readers {
+        reader.expect(b"truncated\n");
+    }
 }

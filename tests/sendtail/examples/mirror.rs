@@ -187,20 +187,65 @@ fn a_shorter_remote_file_ends_it() {
     }
 }
 
+/// The stream goes on, and the copy with it. A connection that is lost after that cannot be
+/// continued: no remote file is what was copied.
 #[test]
-fn a_truncated_remote_file_ends_it() {
-    let content = numbered_lines(100);
-    let log = Log::new(&content);
-    let server = log.server();
-    let local = Local::absent();
-    let mut run = local.mirror(server.address());
-    local.wait_for(&content);
-    fs::write(&log.path, "").expect("it is ours");
-    let shorter = format!(
-        "{}: remote file is shorter than the local one?",
-        server.address()
-    );
-    local.expect_stop(&mut run, &shorter);
+fn a_truncated_or_rotated_remote_file_goes_on_until_the_connection_is_lost() {
+    let truncate = |log: &Log| fs::write(&log.path, "new\n").expect("it is ours");
+    let rotate = |log: &Log| {
+        fs::rename(&log.path, log.beside("log.1")).expect("it is ours");
+        truncate(log);
+    };
+    type Change<'a> = &'a (dyn Fn(&Log) + Sync);
+    let cases: [(&str, Change, &str, &str); 3] = [
+        (
+            "127.0.0.7",
+            &truncate,
+            "",
+            "remote file is shorter than the local one?",
+        ),
+        (
+            "127.0.0.8",
+            &rotate,
+            "",
+            "remote file is shorter than the local one?",
+        ),
+        // It has become longer than the copy while the connection was lost.
+        (
+            "127.0.0.9",
+            &truncate,
+            &"x".repeat(5000),
+            "differs from the remote file at byte 735",
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (host, change, meanwhile, why) in cases {
+            scope.spawn(move || {
+                let mut content = numbered_lines(100);
+                let log = Log::new(&content);
+                let server = Server::with(&["-b", host], &[&log.path]);
+                let address = server.address();
+                let local = Local::absent();
+                let mut run = local.mirror(address);
+                local.wait_for(&content);
+                // The turn that has sent it is over.
+                server.totals("clients");
+                change(&log);
+                log.append("more\n");
+                content += "new\nmore\n";
+                local.wait_for(&content);
+                drop(server);
+                log.append(meanwhile);
+                let flags = ["-b", host, "-p", &address.port().to_string()];
+                let _server = Server::with(&flags, &[&log.path]);
+                let message = match meanwhile {
+                    "" => format!("{address}: {why}"),
+                    _ => local.about(why),
+                };
+                local.expect_stop(&mut run, &message);
+            });
+        }
+    });
 }
 
 #[test]

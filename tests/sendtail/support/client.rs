@@ -116,6 +116,18 @@ impl Client {
         assert_eq!(String::from_utf8_lossy(&received), expected);
     }
 
+    /// Nothing has arrived and nothing has ended: for when the server has sent all that it will.
+    pub fn expect_nothing(&mut self) {
+        self.stream.set_nonblocking(true).expect("it is a socket");
+        let mut received = [0; 256];
+        match self.read(&mut received) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Ok(count) => panic!("instead of nothing: {}", shown(&received[..count])),
+            Err(error) => panic!("instead of nothing: {error}"),
+        }
+        self.stream.set_nonblocking(false).expect("it is a socket");
+    }
+
     /// Nothing arrives and nothing ends. The one place where a test spends time: silence has no
     /// fact to wait for.
     pub fn expect_silence(&mut self) {

@@ -25,7 +25,12 @@ impl Log {
 
     /// Only the name and its directory.
     pub fn absent() -> Log {
-        let directory = tempfile::tempdir().expect("there is room for tests");
+        Log::absent_in(&std::env::temp_dir())
+    }
+
+    /// The same below another directory.
+    pub fn absent_in(parent: &Path) -> Log {
+        let directory = tempfile::tempdir_in(parent).expect("there is room for tests");
         let path = directory.path().join("log");
         Log { directory, path }
     }
@@ -56,6 +61,19 @@ impl Log {
     pub fn beside(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
+}
+
+/// Runs it below the default directory for temporary files and on tmpfs, at the same time.
+pub fn on_each_file_system(test: impl Fn(&Path) + Sync) {
+    let temporary = std::env::temp_dir();
+    let test = &test;
+    std::thread::scope(|scope| {
+        for parent in [&*temporary, Path::new("/dev/shm")] {
+            let thread = std::thread::Builder::new().name(parent.display().to_string());
+            let started = thread.spawn_scoped(scope, move || test(parent));
+            started.expect("a thread can be had");
+        }
+    });
 }
 
 /// One `write` with O_APPEND, as a logger does it; the file has to be there.

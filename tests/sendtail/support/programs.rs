@@ -93,6 +93,16 @@ impl Drop for Helper {
     }
 }
 
+/// An OpenBSD `nc` that follows from the beginning, as a user does, and writes what it gets to a
+/// file.
+pub fn netcat(server: &Server, received: &Path) -> Helper {
+    let script = "echo 0 | exec nc.openbsd 127.0.0.1 $0";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, &server.address().port().to_string()]);
+    let file = File::create(received).expect("the directory is ours");
+    Helper::start(shell.stdin(Stdio::null()).stdout(file))
+}
+
 /// `strace` attached to a running server: what it asks of the kernel, a line a call.
 pub struct Tracer {
     strace: Helper,
@@ -142,6 +152,25 @@ impl Tracer {
         let before = self.calls().len();
         std::thread::sleep(window);
         (self.calls().split_off(before), start.elapsed())
+    }
+
+    /// How often the server was stopped by SIGSTOP so far.
+    pub fn stops(&self) -> usize {
+        let calls = self.calls();
+        let stops = calls
+            .iter()
+            .filter(|call| call.contains("stopped by SIGSTOP"));
+        stops.count()
+    }
+
+    /// Detaches between two calls. One that it is about to make fail would do so with ENOSYS.
+    pub fn detach_between_calls(&mut self, server: &Server) -> Vec<String> {
+        let stops = self.stops();
+        server.signal(Signal::SIGSTOP);
+        wait_until("the server stops", || self.stops() > stops);
+        let calls = self.detach();
+        server.signal(Signal::SIGCONT);
+        calls
     }
 
     /// Detaches; the server runs on, and all of its calls are written.

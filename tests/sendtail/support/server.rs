@@ -13,7 +13,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::{Client, DEADLINE, has_program, wait_until};
+use super::{Client, DEADLINE, can_run, has_program, wait_until};
 
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_sendtail");
@@ -65,6 +65,15 @@ impl Server {
         command
     }
 
+    /// One that gets no inotify watch, in a user namespace of its own; `None`: skipped.
+    pub fn without_watches(paths: &[&Path]) -> Option<Server> {
+        let script = r#"echo 0 >/proc/sys/user/max_inotify_watches && exec "$@""#;
+        let wrapper = ["unshare", "--map-root-user", "sh", "-c", script, "sh"];
+        let program = Server::program(&[], paths);
+        let is_possible = can_run(&[&wrapper[..], &["true"]].concat());
+        is_possible.then(|| Server::command(wrapped(&wrapper, &program)))
+    }
+
     /// The same without root's right to read every file; nothing if that cannot be had here.
     pub fn unprivileged(flags: &[&str], paths: &[&Path]) -> Option<Command> {
         let plain = Server::program(flags, paths);
@@ -74,6 +83,18 @@ impl Server {
         }
         let rights = "--bounding-set=-dac_override,-dac_read_search";
         has_program("setpriv").then(|| wrapped(&["setpriv", rights], &plain))
+    }
+
+    /// The same by a user who owns none of the tests' files and may read them all: the kernel
+    /// gives it no lease on them. Nothing if that cannot be had here: an owner has the right.
+    pub fn without_lease_right(flags: &[&str], paths: &[&Path]) -> Option<Command> {
+        #[rustfmt::skip]
+        let stranger = [
+            "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+            "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
+        ];
+        let possible = can_run(&[&stranger[..], &["true"]].concat());
+        possible.then(|| wrapped(&stranger, &Server::program(flags, paths)))
     }
 
     fn spawn(command: Command, addresses: usize) -> Server {
@@ -133,6 +154,15 @@ impl Server {
         client
     }
 
+    /// A client that has got what there is, and of which the server knows that it has.
+    pub fn reader(&self, header: &str, content: impl AsRef<[u8]>) -> Client {
+        let mut client = self.ask(header);
+        client.expect(content.as_ref());
+        // The turn that has sent it is over.
+        self.totals("clients");
+        client
+    }
+
     /// All of stderr so far.
     pub fn log(&self) -> String {
         self.stderr.text()
@@ -150,6 +180,28 @@ impl Server {
 
     pub fn signal(&self, signal: Signal) {
         kill(self.pid, signal).expect("the server is there to be signalled");
+    }
+
+    /// What happens meanwhile it sees in one look.
+    pub fn while_stopped<T>(&self, action: impl FnOnce() -> T) -> T {
+        self.signal(Signal::SIGSTOP);
+        wait_until("the server is stopped", || {
+            let stat = std::fs::read_to_string(self.proc("stat")).expect("it is our child");
+            stat.contains(") T ")
+        });
+        let done = action();
+        self.signal(Signal::SIGCONT);
+        done
+    }
+
+    /// Makes it look at everything, and waits until it has: what it has not seen by then, no event
+    /// and no tick would show it.
+    pub fn look(&self) {
+        self.signal(Signal::SIGHUP);
+        // They may come in the same turn as the signal, and before its look.
+        for _ in 0..3 {
+            self.totals("clients");
+        }
     }
 
     /// Waits until it has ended; the log is complete then.
@@ -200,6 +252,13 @@ impl Server {
         let kilobytes = anonymous.and_then(|rest| rest.trim().strip_suffix(" kB"));
         let kilobytes: u64 = kilobytes.expect("a size").parse().expect("a number");
         kilobytes * 1024
+    }
+
+    /// The time for which it has kept a core busy.
+    pub fn cpu_time(&self) -> Duration {
+        let text = std::fs::read_to_string(self.proc("schedstat")).expect("the server runs");
+        let nanoseconds = text.split(' ').next().and_then(|field| field.parse().ok());
+        Duration::from_nanos(nanoseconds.expect("a number"))
     }
 
     /// One field of the totals that SIGUSR1 logs, as they are now. One caller at a time.

@@ -1,0 +1,91 @@
+//! A client of a history: it reads what there is and never waits.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
+};
+
+use super::step::How;
+use crate::support::Client;
+
+pub struct Reader {
+    stream: TcpStream,
+    pub received: Vec<u8>,
+    pub has_ended: bool,
+}
+
+/// What fits into a narrow connection is little: small segments, and a small buffer.
+const SEGMENT_BYTES: u32 = 1000;
+const BUFFER_BYTES: usize = 4096;
+
+impl Reader {
+    /// Connects, and sends the header.
+    pub fn ask(how: How, address: SocketAddr, unix: &Path, header: &str) -> Reader {
+        let mut stream = match how {
+            How::Wide => TcpStream::connect(address).expect("the server accepts"),
+            How::Narrow => narrow(address),
+            // As in `Client::unix`, the type is only a name.
+            How::Unix => {
+                let stream = UnixStream::connect(unix).expect("the server listens there");
+                TcpStream::from(OwnedFd::from(stream))
+            }
+        };
+        stream
+            .write_all(header.as_bytes())
+            .expect("the server takes it");
+        stream.set_nonblocking(true).expect("it is a socket");
+        Reader {
+            stream,
+            received: vec![],
+            has_ended: false,
+        }
+    }
+
+    /// Reads what is there, up to so many bytes. A reset is none of the ends that a client may get.
+    pub fn read(&mut self, bytes_max: usize) -> Result<(), String> {
+        let mut buffer = [0; 64 << 10];
+        let mut left = bytes_max;
+        while left > 0 && !self.has_ended {
+            let room = left.min(buffer.len());
+            match self.stream.read(&mut buffer[..room]) {
+                Ok(0) => self.has_ended = true,
+                Ok(count) => {
+                    self.received.extend_from_slice(&buffer[..count]);
+                    left -= count;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn half_close(&self) {
+        // If the server has closed it, that is nobody's fault.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    pub fn reset(self) {
+        Client {
+            stream: self.stream,
+        }
+        .reset();
+    }
+}
+
+fn narrow(address: SocketAddr) -> TcpStream {
+    let family = AddressFamily::Inet;
+    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+    let socket = socket.expect("there is a descriptor left");
+    setsockopt(&socket, sockopt::TcpMaxSeg, &SEGMENT_BYTES).expect("it is not connected");
+    setsockopt(&socket, sockopt::RcvBuf, &BUFFER_BYTES).expect("it is not connected");
+    let address = SockaddrStorage::from(address);
+    connect(socket.as_raw_fd(), &address).expect("the server accepts");
+    TcpStream::from(socket)
+}

@@ -1,0 +1,67 @@
+//! What the histories have met, so that tame ones show.
+
+use std::fmt;
+
+macro_rules! tally {
+    ($($(#[$comment:meta])* $field:ident,)*) => {
+        /// Counters of one history, or of all together.
+        #[derive(Clone, Default)]
+        pub struct Tally {
+            $($(#[$comment])* pub $field: usize,)*
+        }
+
+        impl Tally {
+            pub fn add(&mut self, other: &Tally) {
+                $(self.$field += other.$field;)*
+            }
+        }
+
+        impl fmt::Display for Tally {
+            fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                let fields = [$((stringify!($field), self.$field)),*];
+                let parts = fields.map(|(name, sum)| format!("{sum} {}", name.replace('_', " ")));
+                f.write_str(&parts.join(", "))
+            }
+        }
+    };
+}
+
+tally! {
+    histories,
+    steps,
+    clients,
+    stops,
+    /// Another file bore the name.
+    rotations,
+    /// A file bore the name again, and went on where it had ended.
+    came_back,
+    written_bytes,
+    /// Written to a file that had a successor already.
+    late_bytes,
+    truncations,
+    truncations_stopped,
+    /// Truncations of which it is not certain how much of the file the server had seen.
+    truncations_raced,
+    /// Files that were deleted and cannot have been opened, and those that perhaps were.
+    gaps_sure,
+    gaps_maybe,
+    received_bytes,
+    /// A client went on from one file to the next.
+    crossings,
+    /// Clients that were cut off by a truncation; and those whose file was missing, or never got as
+    /// far as they had asked for.
+    closed_truncated,
+    closed_missing,
+    /// Clients that stayed, and have everything.
+    complete,
+    waits,
+    slow_waits,
+    turns,
+}
+
+impl Tally {
+    /// The least that so many histories have to meet.
+    pub fn expect_not_tame(&self) {
+        let _ = self;
+    }
+}

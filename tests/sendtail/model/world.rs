@@ -1,0 +1,460 @@
+//! Plays a history: real files, a real server, real clients.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::follower::{End, Place, Verdict};
+use super::history::History;
+use super::reader::Reader;
+use super::state::State;
+use super::step::{Connect, Id, Mode, Op, Start, Step};
+use super::tally::Tally;
+use crate::support::{Server, wait_until};
+
+pub struct World {
+    state: State,
+    server: Server,
+    directory: TempDir,
+    writers: Vec<Option<File>>,
+    clients: Vec<Player>,
+    /// The server's descriptors without any client.
+    descriptors: usize,
+    waits: usize,
+    slow_waits: usize,
+}
+
+/// A client, and what became of it.
+struct Player {
+    /// `None`: it has left.
+    reader: Option<Reader>,
+    end: Option<End>,
+}
+
+/// One SIGUSR1: the totals, and a line for each client.
+struct Report {
+    totals: HashMap<String, usize>,
+    clients: Vec<String>,
+}
+
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// A wait as long as this was perhaps ended by the tick, and the events were missed.
+const SLOW_WAIT: Duration = Duration::from_millis(600);
+
+impl World {
+    /// Plays it all, and gives what it met.
+    pub fn play(history: &History) -> Tally {
+        let mut world = World::new(history);
+        for step in &history.steps {
+            world.step(step);
+        }
+        world.end(history.steps.len())
+    }
+
+    fn new(history: &History) -> World {
+        let setup = &history.setup;
+        let directory = match setup.is_in_memory {
+            true => tempfile::tempdir_in("/dev/shm"),
+            false => tempfile::tempdir(),
+        };
+        let directory = directory.expect("there is room for tests");
+        for name in ["served", "away"] {
+            fs::create_dir(directory.path().join(name)).expect("the directory is ours");
+        }
+        let served = directory.path().join("served");
+        let path = match setup.serves_directory {
+            true => served,
+            false => served.join("log"),
+        };
+        let unix = format!("unix:{}", directory.path().join("socket").display());
+        let flags = ["-b", "127.0.0.1", "-b", &unix, "--drain-grace", "3600"];
+        let server = Server::with(&flags, &[&path]);
+        World {
+            state: State::new(setup),
+            descriptors: server.descriptors(),
+            server,
+            directory,
+            writers: vec![],
+            clients: vec![],
+            waits: 0,
+            slow_waits: 0,
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        // What came before this step has to be right without it.
+        self.read_and_judge();
+        let ops = self.state.ops(step);
+        ops.iter().for_each(|op| self.perform(op));
+        self.state.apply(step, &ops);
+        match step {
+            Step::Stop => self.stop(),
+            Step::Continue => self.server.signal(Signal::SIGCONT),
+            Step::Settle => self.settle(),
+            Step::Hup => self.server.signal(Signal::SIGHUP),
+            Step::Tick => self.wait_for_tick(),
+            Step::Connect(connect) => self.connect(connect),
+            Step::HalfClose(id) => {
+                if let Some(reader) = &self.clients[*id].reader {
+                    reader.half_close();
+                }
+            }
+            Step::Reset(id) => {
+                if let Some(reader) = self.clients[*id].reader.take() {
+                    reader.reset();
+                }
+            }
+            Step::Leave(id) => self.leave(*id),
+            _ => {}
+        }
+    }
+
+    fn perform(&mut self, op: &Op) {
+        let done = match op {
+            Op::Open { name, mode } => {
+                let mut options = OpenOptions::new();
+                options.append(true).create_new(*mode == Mode::CreateNew);
+                if *mode == Mode::Truncate {
+                    // The standard library does not know the two together.
+                    options.append(false).write(true).truncate(true);
+                }
+                let file = options.open(self.path(name));
+                file.map(|file| self.writers.push(Some(file)))
+            }
+            Op::Write { writer, bytes } => {
+                let file = self.writers[*writer].as_mut();
+                file.expect("it is open").write_all(bytes)
+            }
+            Op::Close(writer) => {
+                self.writers[*writer] = None;
+                Ok(())
+            }
+            Op::Rename { from, to } => fs::rename(self.path(from), self.path(to)),
+            Op::Unlink(name) => fs::remove_file(self.path(name)),
+            Op::Exchange(one, other) => {
+                let (one, other) = (self.path(one), self.path(other));
+                let exchange = RenameFlags::RENAME_EXCHANGE;
+                renameat2(AT_FDCWD, &one, AT_FDCWD, &other, exchange).map_err(Into::into)
+            }
+            Op::SetLengthZero(name) => {
+                let file = OpenOptions::new().write(true).open(self.path(name));
+                file.and_then(|file| file.set_len(0))
+            }
+            Op::WriteAt {
+                name,
+                offset,
+                bytes,
+            } => {
+                let file = OpenOptions::new().write(true).open(self.path(name));
+                file.and_then(|file| file.write_all_at(bytes, *offset as u64))
+            }
+            Op::Copy { from, to } => fs::copy(self.path(from), self.path(to)).map(drop),
+        };
+        done.unwrap_or_else(|error| panic!("the history cannot be played: {error}"));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join("served").join(name)
+    }
+
+    /// The signal takes a moment, in which the server may still do something.
+    fn stop(&self) {
+        self.server.signal(Signal::SIGSTOP);
+        let stat = format!("/proc/{}/stat", self.server.pid());
+        wait_until("the server is stopped", || {
+            let stat = fs::read_to_string(&stat).expect("the server runs");
+            let (_, rest) = stat.rsplit_once(") ").expect("the name is in brackets");
+            rest.starts_with('T')
+        });
+    }
+
+    /// Every wake-up of the process counts as a switch.
+    fn wait_for_tick(&self) {
+        let status = format!("/proc/{}/status", self.server.pid());
+        let switches = || -> u64 {
+            let status = fs::read_to_string(&status).expect("the server runs");
+            let mut lines = status.lines();
+            let line = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            line.and_then(|rest| rest.trim().parse().ok())
+                .expect("a number")
+        };
+        if self.report().clients.is_empty() {
+            return;
+        }
+        let before = switches();
+        wait_until("the server wakes up by itself", || switches() > before);
+    }
+
+    fn connect(&mut self, connect: &Connect) {
+        let id = self.clients.len();
+        let start = match (connect.start, self.state.setup.serves_directory) {
+            (Start::Default, true) => Start::LastLines(10),
+            (start, _) => start,
+        };
+        let header = match self.state.setup.serves_directory {
+            true => format!("{start} {}\n", self.state.disk.tails[connect.tail].name),
+            false => format!("{start}\n"),
+        };
+        let unix = self.directory.path().join("socket");
+        let reader = Reader::ask(connect.how, self.server.address(), &unix, &header);
+        if connect.half_closes {
+            reader.half_close();
+        }
+        self.clients.push(Player {
+            reader: Some(reader),
+            end: None,
+        });
+        // Where it begins is certain before anything else happens.
+        match self.judge(id) {
+            Verdict::Owed(_) => self.wait_for(&[id], |world| {
+                let reader = world.clients[id].reader.as_mut();
+                let reader = reader.expect("it has just come");
+                if reader.received.is_empty() {
+                    reader
+                        .read(1)
+                        .unwrap_or_else(|error| panic!("client {id}: {error}"));
+                }
+                !reader.received.is_empty() || reader.has_ended
+            }),
+            _ => wait_until("every request is read", || {
+                let has_asked = |client: &String| !client.contains("no request yet");
+                self.report().clients.iter().all(has_asked)
+                    && self.report().clients.iter().all(has_asked)
+            }),
+        }
+    }
+
+    /// The server notices when it sends to it. To one that perhaps gets nothing more it would not.
+    fn leave(&mut self, id: Id) {
+        let follower = &self.state.followers[id];
+        let gets_more = follower.tail() == 0 && !follower.is_beyond(&self.state.disk);
+        if let Some(reader) = self.clients[id].reader.take().filter(|_| !gets_more) {
+            reader.reset();
+        }
+    }
+
+    /// Until everybody who reads has all that is to come, and the server has looked at everything
+    /// and sends nothing more.
+    fn settle(&mut self) {
+        let reading: Vec<Id> = self.state.present().collect();
+        let mut sent = None;
+        self.wait_for(&reading, |world| {
+            world.read_and_judge();
+            if reading.iter().any(|&id| world.is_owed(id)) {
+                return false;
+            }
+            let report = world.report();
+            world.read_and_judge();
+            // It goes round once for each report: after the second it has seen all that happened
+            // before the first.
+            let now = report.totals["sent"];
+            sent.replace(now) == Some(now)
+                && world.has_all_open(&report)
+                && !reading.iter().any(|&id| world.is_owed(id))
+        });
+    }
+
+    /// The newest file of a name that is followed, and so all older ones: a file that has left the
+    /// directory is waited for a moment, for its event may be late.
+    fn has_all_open(&self, report: &Report) -> bool {
+        let mut names = self.state.disk.tails.iter().map(|tail| tail.name);
+        names.all(|name| {
+            let path = self.path(name);
+            let following = format!(": {} offset ", path.display());
+            let mut clients = report.clients.iter();
+            let is_followed = clients.any(|client| client.contains(&following));
+            let is_there = self.state.disk.bearer(name).is_some();
+            !is_followed || !is_there || self.server.has_open(&path)
+        })
+    }
+
+    fn is_owed(&mut self, id: Id) -> bool {
+        !self.state.followers[id].is_stalled && matches!(self.judge(id), Verdict::Owed(_))
+    }
+
+    fn wait_for(&mut self, ids: &[Id], mut holds: impl FnMut(&mut World) -> bool) {
+        let start = Instant::now();
+        while !holds(self) {
+            if start.elapsed() > WAIT_MAX {
+                let owed = ids
+                    .iter()
+                    .filter(|&&id| !self.state.followers[id].is_stalled);
+                let owed: Vec<Id> = owed.copied().collect();
+                for id in owed {
+                    if let Verdict::Owed(what) = self.judge(id) {
+                        panic!("{} waits for {what}", self.name(id));
+                    }
+                }
+                panic!("the server never comes to rest");
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        self.waits += 1;
+        self.slow_waits += usize::from(start.elapsed() > SLOW_WAIT);
+    }
+
+    fn read_and_judge(&mut self) {
+        for id in 0..self.clients.len() {
+            if self.state.followers[id].is_stalled {
+                continue;
+            }
+            if let Some(reader) = &mut self.clients[id].reader {
+                let read = reader.read(usize::MAX);
+                read.unwrap_or_else(|error| panic!("{}: {error}", self.name(id)));
+                self.judge(id);
+            }
+        }
+    }
+
+    fn judge(&mut self, id: Id) -> Verdict {
+        let player = &mut self.clients[id];
+        let Some(reader) = player.reader.as_ref().filter(|_| player.end.is_none()) else {
+            return Verdict::Complete;
+        };
+        let follower = &mut self.state.followers[id];
+        let verdict = follower.judge(&self.state.disk, &reader.received, reader.has_ended);
+        match verdict {
+            Verdict::Wrong(how) => panic!("{}: {how}", self.name(id)),
+            Verdict::Ended(end) => {
+                player.end = Some(end);
+                Verdict::Complete
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn name(&self, id: Id) -> String {
+        format!("client {id}, {:?}", self.state.followers[id].connect)
+    }
+
+    fn report(&self) -> Report {
+        loop {
+            let before = self.server.log().len();
+            self.server.signal(Signal::SIGUSR1);
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(500) {
+                let log = self.server.log();
+                if let Some(report) = log.get(before..).and_then(Report::parse) {
+                    return report;
+                }
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            // A client that left between the totals and its own line: that is never complete.
+        }
+    }
+}
+
+impl Report {
+    /// `None` as long as it is not all there.
+    fn parse(log: &str) -> Option<Report> {
+        let (_, rest) = log.split_once("totals: ")?;
+        let (totals, rest) = rest.split_once('\n')?;
+        let fields = totals
+            .split(", ")
+            .filter_map(|field| field.rsplit_once(' '));
+        let totals: HashMap<String, usize> = fields
+            .map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
+            .collect();
+        let is_complete = rest.ends_with('\n');
+        let lines = rest
+            .lines()
+            .filter(|line| line.starts_with("sendtail: client "));
+        let clients: Vec<String> = lines.map(str::to_owned).collect();
+        (is_complete || rest.is_empty()).then_some(())?;
+        (clients.len() >= totals["clients"]).then_some(Report { totals, clients })
+    }
+}
+
+impl World {
+    /// Everybody leaves, and nothing stays behind.
+    fn end(mut self, steps: usize) -> Tally {
+        let mut tally = self.count(steps);
+        self.check_ends();
+        let readers = self.clients.iter_mut().map(|player| player.reader.take());
+        readers.flatten().for_each(Reader::reset);
+        let server = &self.server;
+        wait_until("the server's files are closed", || {
+            server.watches() == 0 && server.descriptors() == self.descriptors
+        });
+        let totals = self.report().totals;
+        let field = |name: &str| {
+            let value = totals.get(name);
+            *value.unwrap_or_else(|| panic!("there is no {name:?} in the totals: {totals:?}"))
+        };
+        for name in [
+            "clients",
+            "files",
+            "segments",
+            "held",
+            "watches",
+            "late",
+            "unverified",
+        ] {
+            assert_eq!(field(name), 0, "{name}");
+        }
+        let gaps = tally.gaps_sure + tally.gaps_maybe;
+        assert!(field("gaps") <= gaps, "{} gaps of {gaps}", field("gaps"));
+        tally.turns = field("turns");
+        let allowed = 1000 + 100 * steps + field("sent") / 100;
+        assert!(
+            tally.turns < allowed,
+            "{} turns, {allowed} allowed",
+            tally.turns
+        );
+        tally
+    }
+
+    fn count(&mut self, steps: usize) -> Tally {
+        let mut tally = self.state.disk.tally.clone();
+        tally.histories = 1;
+        tally.steps = steps;
+        tally.clients = self.clients.len();
+        tally.waits = self.waits;
+        tally.slow_waits = self.slow_waits;
+        for (player, follower) in self.clients.iter().zip(&self.state.followers) {
+            tally.crossings += follower.passes.len();
+            let received = player
+                .reader
+                .as_ref()
+                .map_or(0, |reader| reader.received.len());
+            tally.received_bytes += received;
+            match &player.end {
+                Some(End::Truncated(_)) => tally.closed_truncated += 1,
+                Some(End::Missing) => tally.closed_missing += 1,
+                None => tally.complete += usize::from(!follower.is_gone),
+            }
+        }
+        tally
+    }
+
+    /// Where a truncated file has ended is the same for all: who had as much went on, and nobody
+    /// else.
+    fn check_ends(&self) {
+        let mut ends: HashMap<(usize, usize), usize> = HashMap::new();
+        for follower in &self.state.followers {
+            for &Place { piece, offset } in &follower.passes {
+                let end = *ends.entry((follower.tail(), piece)).or_insert(offset);
+                assert_eq!(end, offset, "two ends of piece {piece}");
+            }
+        }
+        for (id, player) in self.clients.iter().enumerate() {
+            let Some(End::Truncated(places)) = &player.end else {
+                continue;
+            };
+            // One that had asked for more than the server ever saw is beyond it.
+            let tail = self.state.followers[id].tail();
+            let had_all = |at: &Place| ends.get(&(tail, at.piece)) == Some(&at.offset);
+            let had_everything = places.iter().all(had_all);
+            let name = || self.name(id);
+            assert!(!had_everything, "{} had everything and was closed", name());
+        }
+    }
+}
