@@ -79,9 +79,6 @@ impl Server {
                 Cut::Late { offset, bytes } => (*offset, *bytes),
                 // Where a search would have led is not known, and its client is told that it ends.
                 _ if seat.client.is_seeking() => (0, 0),
-                Cut::Held | Cut::Crowded | Cut::Unreadable(_) => {
-                    (cursor.offset, self.tails[key].bytes_behind(cursor))
-                }
                 _ => {
                     let end = self.tails[key].span(cursor.segment).end;
                     (cursor.offset, end.saturating_sub(cursor.offset))

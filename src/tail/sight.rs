@@ -18,6 +18,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// As many as the kernel follows (path_resolution(7)).
+const LINKS_MAX: usize = 40;
+
 impl Tail {
     /// Opens the oldest file that bore the name and is not open, the one that bears it now at last.
     /// `None`: nothing is to be opened.
@@ -170,7 +173,7 @@ impl Tail {
             // It may have come back between the two.
             Ok((_, metadata)) if self.is_newest(&metadata) => self.sight_kept(stamp),
             Ok((file, metadata)) => Some(Sighting::Named {
-                real: self.real_path(&file),
+                real: self.real_path(),
                 file,
                 metadata,
                 stamp,
@@ -285,13 +288,21 @@ impl Tail {
         names.map(|name| name.rotation.name_stamp()).sum()
     }
 
-    /// Where a link leads: the real file rotates there, under a name of its own.
-    fn real_path(&self, file: &File) -> Option<PathBuf> {
-        let found = fs::symlink_metadata(&self.path).ok()?;
-        if !found.is_symlink() {
+    /// Where a link leads: the real file rotates there, under a name of its own. That is asked of the
+    /// links and not of the open file, which may have been renamed by now.
+    fn real_path(&self) -> Option<PathBuf> {
+        let mut path = self.path.clone();
+        for _ in 0..LINKS_MAX {
+            let Ok(target) = fs::read_link(&path) else {
+                break;
+            };
+            path = roots::parent(&path).join(target);
+        }
+        if path == self.path {
             return None;
         }
-        fs::read_link(roots::descriptor_path(file)).ok()
+        let directory = fs::canonicalize(roots::parent(&path)).ok()?;
+        Some(directory.join(path.file_name()?))
     }
 
     fn note_real_name(&mut self, real: Option<PathBuf>, watch: &mut Watch) {

@@ -2,9 +2,10 @@
 //! directory, it is found.
 
 use std::fs::{remove_file, rename};
+use std::os::unix::fs::symlink;
 
 use super::stage::{Stage, play};
-use crate::support::{Log, Server};
+use crate::support::{Log, Server, can_run, wait_until, wrapped};
 
 /// Five rotations, each with the others' names moved on, so that the number of kept files is
 /// limited.
@@ -124,4 +125,32 @@ fn where_no_event_explains_the_next_file_the_switch_is_said_to_be_unverified() {
         "sendtail: warning: {path}: continuity not verified: its file changed and no event said so"
     ));
     assert_eq!(server.totals("unverified"), 1);
+}
+
+/// Where an open file really lies is no question for the kernel once it may have been renamed:
+/// strace makes that likely.
+#[test]
+fn a_linked_file_that_is_renamed_while_it_is_opened_is_followed() {
+    let delay = "inject=readlink,readlinkat:delay_enter=300000";
+    let trace = "-etrace=readlink,readlinkat";
+    let wrapper = ["strace", "-D", "-qq", "-o/dev/null", trace, "-e", delay];
+    if !can_run(&[&wrapper[..], &["true"]].concat()) {
+        return;
+    }
+    let log = Log::new("content\n");
+    let served = tempfile::tempdir().expect("there is room for tests");
+    let link = served.path().join("link");
+    symlink(&log.path, &link).expect("it is ours");
+    let program = Server::program(&[], &[&link]);
+    let server = Server::command(wrapped(&wrapper, &program));
+    let mut client = server.ask("0\n");
+    wait_until("the file is open", || server.has_open(&log.path));
+    rename(&log.path, log.beside("log.1")).expect("it is ours");
+    client.expect(b"content\n");
+    for content in ["the next file\n", "another\n"] {
+        std::fs::write(&log.path, content).expect("it is ours");
+        client.expect(content.as_bytes());
+        rename(&log.path, log.beside("log.2")).expect("it is ours");
+    }
+    assert_eq!((server.totals("gaps"), server.totals("unverified")), (0, 0));
 }
