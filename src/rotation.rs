@@ -251,6 +251,7 @@ impl Rotation {
         let is_announcement = name == self.name && is_expected;
         if is_announcement {
             self.unannounced = None;
+            self.is_vacant = false;
         }
         is_announcement
     }

@@ -329,3 +329,19 @@ fn looks_in_between_find_each_file_once() {
         }
     });
 }
+
+/// The kernel may say what has happened a moment after it can be seen.
+#[test]
+fn events_that_come_after_their_file_was_found_change_nothing() {
+    let mut rotation = Rotation::new(LOG.as_ref());
+    let now = Instant::now();
+    assert!(!rotation.settle(), "nothing has announced the second file");
+    rotation.expect_announcement(now);
+    rotation.note(LOG.as_ref(), Change::Left { cookie: 1 }, now);
+    rotation.note("log.1".as_ref(), Change::Came { cookie: 1 }, now);
+    rotation.note(LOG.as_ref(), Change::Created, now);
+    assert!(rotation.is_settled() && !rotation.take_unverified(now + UNDECIDED));
+    // It goes, as the first has.
+    rotation.note(LOG.as_ref(), Change::Left { cookie: 2 }, now);
+    assert_eq!(rotation.next(now), Next::Name);
+}
