@@ -74,11 +74,12 @@ pub struct Late {
     pub bytes: u64,
 }
 
-/// Old files that one stuck client may keep open; and as many that are watched after they were left,
-/// and that are remembered when they are closed.
+/// Old files that one stuck client may keep open; and as many that are watched after they were
+/// left, and that are remembered when they are closed.
 pub const SEGMENTS_MAX: usize = 64;
 
-/// How long a segment that was left is watched where the kernel does not say that no writer is left.
+/// How long a segment that was left is watched where the kernel does not say that no writer is
+/// left.
 const LEFT_FOR: Duration = Duration::from_secs(60);
 
 impl Chain {
@@ -130,8 +131,8 @@ impl Chain {
         (id - self.segments[0].id) as usize
     }
 
-    /// Whether a younger segment follows; and since when one of them has data, for that is what shows
-    /// that writers have gone on.
+    /// Whether a younger segment follows; and since when one of them has data, for that is what
+    /// shows that writers have gone on.
     pub fn successor(&self, index: usize) -> Option<Option<Instant>> {
         let later = &self.segments[index + 1..];
         let first_byte = later.iter().filter_map(|held| held.first_byte).min();

@@ -362,9 +362,9 @@ impl Client {
         }
     }
 
-    /// Once it may be a truncation, which a look shows. If there was none, it is tried again, and then
-    /// the file cannot be read: FUSE file systems are like that when a file was replaced behind them
-    /// (measured with bindfs).
+    /// Once it may be a truncation, which a look shows. If there was none, it is tried again, and
+    /// then the file cannot be read: FUSE file systems are like that when a file was replaced
+    /// behind them (measured with bindfs).
     fn fall_short(&mut self) -> Served {
         if mem::replace(&mut self.was_short, true) {
             let error = io::ErrorKind::UnexpectedEof.into();

@@ -9,8 +9,8 @@
 //! |                        | `--drain-grace`                                  |                    |
 //! | whatever               | the successor has had data for 60 s              | `BothGrow`         |
 //!
-//! It is written to until its writers have opened the new file, and they take their time: nginx does
-//! it when it is told to. Without a successor it is followed for ever.
+//! It is written to until its writers have opened the new file, and they take their time: nginx
+//! does it when it is told to. Without a successor it is followed for ever.
 
 use std::time::{Duration, Instant};
 
@@ -177,55 +177,36 @@ mod tests {
             rotated.grew(at(millis));
             rotated
         };
-        let done = |rule| Verdict::Finished(rule);
+        let done = Verdict::Finished;
         let until = |millis| Verdict::Wait(Some(at(millis)));
+        let (wait, closes) = (Verdict::Wait(None), done(Rule::WriterClosed));
+        let both = done(Rule::BothGrow);
         let (empty, data) = (Some(None), Some(Some(start)));
         for (rotated, now, writers, is_deleted, successor, expected) in [
             // Nobody writes.
             (grown(0), 0, Gone, false, empty, done(Rule::NoWriter)),
-            (grown(0), 0, Gone, false, None, Verdict::Wait(None)),
+            (grown(0), 0, Gone, false, None, wait),
             (grown(0), 0, Gone, true, None, done(Rule::Unreachable)),
             (grown(0), 0, Gone, true, empty, done(Rule::NoWriter)),
             // Without a successor nothing else matters.
-            (closed(0), 99_000, Present, true, None, Verdict::Wait(None)),
-            (closed(0), 99_000, Unknown, true, None, Verdict::Wait(None)),
+            (closed(0), 99_000, Present, true, None, wait),
+            (closed(0), 99_000, Unknown, true, None, wait),
             // A close, and silence.
             (closed(100), 100, Unknown, false, empty, until(300)),
             (closed(100), 299, Unknown, false, empty, until(300)),
-            (
-                closed(100),
-                300,
-                Unknown,
-                false,
-                empty,
-                done(Rule::WriterClosed),
-            ),
-            (grown(100), 4000, Unknown, false, empty, Verdict::Wait(None)),
+            (closed(100), 300, Unknown, false, empty, closes),
+            (grown(100), 4000, Unknown, false, empty, wait),
             // The close is known to be not the last one, and soon after it is asked again.
             (closed(100), 120, Present, false, empty, until(125)),
-            (closed(100), 300, Present, false, empty, Verdict::Wait(None)),
+            (closed(100), 300, Present, false, empty, wait),
             // The grace.
             (grown(1000), 5999, Present, false, data, until(6000)),
             (grown(1000), 6000, Present, false, data, done(Rule::Silent)),
             (grown(1000), 6000, Unknown, false, data, done(Rule::Silent)),
-            (
-                grown(1000),
-                6000,
-                Present,
-                false,
-                empty,
-                Verdict::Wait(None),
-            ),
+            (grown(1000), 6000, Present, false, empty, wait),
             // Both grow.
             (grown(59_000), 59_999, Present, false, data, until(60_000)),
-            (
-                grown(59_000),
-                60_000,
-                Present,
-                false,
-                data,
-                done(Rule::BothGrow),
-            ),
+            (grown(59_000), 60_000, Present, false, data, both),
         ] {
             let evidence = Evidence {
                 now: at(now),

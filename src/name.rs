@@ -41,8 +41,8 @@ impl WatchedName {
         self.directory.join(&self.name)
     }
 
-    /// An event of the directory behind a watch. True: there are files on their way, so that all its
-    /// events matter.
+    /// An event of the directory behind a watch. True: there are files on their way, so that all
+    /// its events matter.
     pub fn note(&mut self, watch: WatchId, name: &OsStr, change: Change, now: Instant) -> bool {
         if self.watched.is_none_or(|(id, _)| id != watch) {
             return false;

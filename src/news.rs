@@ -1,5 +1,5 @@
-//! What looks at files have brought: whom to wake, who cannot go on, when to look again, and what an
-//! operator should hear.
+//! What looks at files have brought: whom to wake, who cannot go on, when to look again, and what
+//! an operator should hear.
 
 use crate::cursor::SegmentId;
 use crate::finish::Rule;
@@ -46,11 +46,11 @@ pub struct Loss {
 pub enum LossKind {
     /// Clients in the segment that are not at its end, at most so many: it was truncated there.
     Truncated { end: u64, clients_behind: usize },
-    /// Clients that have passed over the segment: at `offset`, where it had ended, so many bytes came
-    /// late.
+    /// Clients that have passed over the segment: at `offset`, where it had ended, so many bytes
+    /// came late.
     Late { offset: u64, bytes: u64 },
-    /// Clients in the segment or an earlier one that are behind: it is deleted and takes too much of
-    /// the disk.
+    /// Clients in the segment or an earlier one that are behind: it is deleted and takes too much
+    /// of the disk.
     Held,
     /// Clients in the segment or an earlier one: there are too many segments.
     Crowded,

@@ -81,9 +81,9 @@ impl OpenFile {
         self.file.as_fd()
     }
 
-    /// What fstat(2) says now. `None`: it speaks of another file. FUSE file systems answer by the name
-    /// that they know, and behind the mount that may be another's by now (measured with bindfs); what
-    /// is read is still this one.
+    /// What fstat(2) says now. `None`: it speaks of another file. FUSE file systems answer by the
+    /// name that they know, and behind the mount that may be another's by now (measured with
+    /// bindfs); what is read is still this one.
     pub fn status(&self) -> io::Result<Option<Status>> {
         let stat = fstat(&self.file)?;
         let is_ours = (stat.st_dev, stat.st_ino) == (self.identity.device, self.identity.inode);
@@ -129,8 +129,8 @@ impl OpenFile {
         Ok(filled)
     }
 
-    /// The same without waiting for the disk; `None` where that is not to be had. A file system that
-    /// cannot tell (FUSE) is asked all the same if `may_wait`.
+    /// The same without waiting for the disk; `None` where that is not to be had. A file system
+    /// that cannot tell (FUSE) is asked all the same if `may_wait`.
     pub fn read_cached(
         &self,
         buffer: &mut [u8],
@@ -171,8 +171,8 @@ impl OpenFile {
 }
 
 impl FileSystem {
-    /// fstatfs(2) names the file system. Leases were tried on ext4, tmpfs and overlayfs; on FUSE one
-    /// is given although a writer behind the mount has the file open (measured).
+    /// fstatfs(2) names the file system. Leases were tried on ext4, tmpfs and overlayfs; on FUSE
+    /// one is given although a writer behind the mount has the file open (measured).
     fn of(file: &File) -> FileSystem {
         const LOCAL: [statfs::FsType; 5] = [
             statfs::EXT4_SUPER_MAGIC,

@@ -276,6 +276,25 @@ impl Report {
                     ),
                 );
             }
+            Note::Gap { .. } | Note::Late { .. } => self.note_loss(note),
+            Note::CannotOpen { path, why } => self.say(
+                Level::Warn,
+                Kind::CannotOpen,
+                format_args!("cannot open {}: {why}; waiting for it", Escaped(path)),
+            ),
+            Note::CannotWatch { path, why } => self.say(
+                Level::Warn,
+                Kind::CannotWatch,
+                format_args!(
+                    "cannot watch {}: {why}; looking at it four times a second",
+                    Escaped(path)
+                ),
+            ),
+        }
+    }
+
+    fn note_loss(&mut self, note: &Note) {
+        match note {
             Note::Gap { path } => {
                 self.gaps += 1;
                 self.say(
@@ -298,19 +317,7 @@ impl Report {
                     ),
                 );
             }
-            Note::CannotOpen { path, why } => self.say(
-                Level::Warn,
-                Kind::CannotOpen,
-                format_args!("cannot open {}: {why}; waiting for it", Escaped(path)),
-            ),
-            Note::CannotWatch { path, why } => self.say(
-                Level::Warn,
-                Kind::CannotWatch,
-                format_args!(
-                    "cannot watch {}: {why}; looking at it four times a second",
-                    Escaped(path)
-                ),
-            ),
+            _ => {}
         }
     }
 

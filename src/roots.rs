@@ -48,7 +48,8 @@ pub struct Place {
     below: PathBuf,
 }
 
-/// A name that leads nowhere by the rules alone: what the client is told, and the reason for the log.
+/// A name that leads nowhere by the rules alone: what the client is told, and the reason for the
+/// log.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unresolved {
     pub refusal: Refusal,

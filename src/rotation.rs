@@ -1,5 +1,5 @@
-//! Which files bore a name, and in what order. Pure: what the directory says goes in, what there is to
-//! open comes out.
+//! Which files bore a name, and in what order. Pure: what the directory says goes in, what there is
+//! to open comes out.
 //!
 //! | the directory says                     | what becomes of the files                        |
 //! |----------------------------------------|--------------------------------------------------|

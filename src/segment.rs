@@ -12,8 +12,8 @@ use std::io;
 use std::mem;
 use std::os::fd::BorrowedFd;
 
-/// An opened file, or what is left of one, or (only as the newest of a tail) a file that is still to
-/// come.
+/// An opened file, or what is left of one, or (only as the newest of a tail) a file that is still
+/// to come.
 pub struct Segment {
     state: State,
     seen: Seen,
@@ -219,8 +219,8 @@ impl Segment {
         }
     }
 
-    /// Moves up to `count` bytes from `offset` on into `socket`. `offset + count` must not be beyond
-    /// `end`. 0: the file ends before `offset`. Errors are those of `OpenFile::send_to`.
+    /// Moves up to `count` bytes from `offset` on into `socket`. `offset + count` must not be
+    /// beyond `end`. 0: the file ends before `offset`. Errors are those of `OpenFile::send_to`.
     pub fn send_to(&self, socket: BorrowedFd, offset: u64, count: usize) -> io::Result<usize> {
         debug_assert!(offset + count as u64 <= self.end());
         match self.opened() {

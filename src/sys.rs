@@ -1,7 +1,7 @@
 //! The system calls that no library of ours offers: the only `unsafe` of the program.
 //!
-//! All of them are made on borrowed descriptors with memory that outlives the call, and every answer
-//! is checked.
+//! All of them are made on borrowed descriptors with memory that outlives the call, and every
+//! answer is checked.
 
 #![allow(unsafe_code)]
 
@@ -30,8 +30,8 @@ pub fn read_cached(file: BorrowedFd, buffer: &mut [u8], offset: u64) -> io::Resu
         iov_base: buffer.as_mut_ptr().cast(),
         iov_len: buffer.len(),
     };
-    // SAFETY: `slice` is one buffer that is ours alone until the call returns, with its true length;
-    // the descriptor is borrowed, so it is open.
+    // SAFETY: `slice` is one buffer that is ours alone until the call returns, with its true
+    // length; the descriptor is borrowed, so it is open.
     let read = unsafe {
         libc::preadv2(
             file.as_raw_fd(),

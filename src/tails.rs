@@ -99,8 +99,8 @@ impl Tails {
     }
 
     /// The tail of `place`, looked at just now, so that a client begins in what bears the name at
-    /// this moment. One that was not followed yet is made; the caller puts a client into it at once,
-    /// since a tail goes when its last one leaves.
+    /// this moment. One that was not followed yet is made; the caller puts a client into it at
+    /// once, since a tail goes when its last one leaves.
     ///
     /// Errors are the true reasons, for the log; `roots::refusal` words them for the client.
     pub fn follow(&mut self, place: Place, now: Instant, news: &mut News) -> io::Result<TailKey> {

@@ -174,9 +174,9 @@ impl Watch {
         self.forget_if_unasked(id);
     }
 
-    /// Reads once and calls `hint` for each event that concerns somebody; its answer to a `Name` says
-    /// whether the asker wants to know of every name in that directory for now. False: there may be
-    /// more to read.
+    /// Reads once and calls `hint` for each event that concerns somebody; its answer to a `Name`
+    /// says whether the asker wants to know of every name in that directory for now. False: there
+    /// may be more to read.
     pub fn read(&mut self, mut hint: impl FnMut(Hint) -> bool) -> io::Result<bool> {
         let Ok(inotify) = &mut self.inotify else {
             return Ok(true);

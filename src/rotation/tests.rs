@@ -264,8 +264,8 @@ fn what_still_exists_is_found_in_order_and_what_does_not_is_a_gap() {
     assert!(histories > 100_000, "only {histories}");
 }
 
-/// `log` was exchanged for another file, which was overwritten under the name: by the events the name
-/// was free then. This alone shows in nothing.
+/// `log` was exchanged for another file, which was overwritten under the name: by the events the
+/// name was free then. This alone shows in nothing.
 fn is_hidden(taken: &[Step]) -> bool {
     let is_exchange = |step: &Step| matches!(step, Step::Exchange(_, LOG));
     let is_overwritten = |step: &Step| matches!(step, Step::Rename(_, LOG));

@@ -92,8 +92,8 @@ impl Server {
                 continue;
             };
             seat.is_in_inbox = false;
-            // In Drain the read finds out: to close before the last input is read would send RST, and
-            // destroy what is queued.
+            // In Drain the read finds out: to close before the last input is read would send RST,
+            // and destroy what is queued.
             if seat.is_gone && seat.at != At::Draining {
                 self.close(token, Closed::Gone);
                 continue;
@@ -173,7 +173,8 @@ impl Server {
         let key = followed
             .map_err(|error| (roots::refusal(&error), Some(roots::open_failure(&error))))?;
         if !self.tails.contains(key) {
-            // The look has cut its last clients, and it went with them. A new one has nobody to cut.
+            // The look has cut its last clients, and it went with them. A new one has nobody to
+            // cut.
             return self.follow(request);
         }
         if is_new {

@@ -304,8 +304,8 @@ impl Tail {
         }
     }
 
-    /// A stuck client may keep so many files open and no more. Whoever is in the oldest has had a turn
-    /// to move on since that was the oldest.
+    /// A stuck client may keep so many files open and no more. Whoever is in the oldest has had a
+    /// turn to move on since that was the oldest.
     pub(super) fn limit(&mut self, lent: &mut Lent) {
         let oldest = self.chain.at(0).id;
         let since = match self.crowded {

@@ -1,4 +1,5 @@
-//! What a tail's name leads to: found and opened, adopted if nothing has come between, or waited for.
+//! What a tail's name leads to: found and opened, adopted if nothing has come between, or waited
+//! for.
 
 use super::{Lent, SOON, Sighting, Tail};
 use crate::chain::SEGMENTS_MAX;
@@ -25,8 +26,8 @@ impl Tail {
     /// Opens the oldest file that bore the name and is not open, the one that bears it now at last.
     /// `None`: nothing is to be opened.
     ///
-    /// First the directory is watched, then the file is opened; when it is adopted it is watched, and
-    /// then its length is asked for: whatever happens in between leaves an event behind.
+    /// First the directory is watched, then the file is opened; when it is adopted it is watched,
+    /// and then its length is asked for: whatever happens in between leaves an event behind.
     ///
     /// Errors are those of opening a file that is there or should be.
     pub fn sight(&mut self, lent: &mut Lent) -> io::Result<Option<Sighting>> {
@@ -216,8 +217,8 @@ impl Tail {
         let mut until = None;
         for name in &mut self.names {
             match fs::symlink_metadata(name.path()) {
-                // A directory, a FIFO, a link to nowhere or to what is not served: nothing is missed
-                // when it goes.
+                // A directory, a FIFO, a link to nowhere or to what is not served: nothing is
+                // missed when it goes.
                 Ok(found) if !found.is_file() => name.rotation.forget_files(),
                 // Although events said that something is there: others must be on their way.
                 Err(error) if is_absence(&error) => {
@@ -288,8 +289,8 @@ impl Tail {
         names.map(|name| name.rotation.name_stamp()).sum()
     }
 
-    /// Where a link leads: the real file rotates there, under a name of its own. That is asked of the
-    /// links and not of the open file, which may have been renamed by now.
+    /// Where a link leads: the real file rotates there, under a name of its own. That is asked of
+    /// the links and not of the open file, which may have been renamed by now.
     fn real_path(&self) -> Option<PathBuf> {
         let mut path = self.path.clone();
         for _ in 0..LINKS_MAX {
