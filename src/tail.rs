@@ -41,6 +41,8 @@ pub struct Tail {
     /// The name in its directory, and in the directory where the file really lies if a link leads
     /// elsewhere.
     names: Vec<WatchedName>,
+    /// Files that were opened ahead of their turn, by name and by rotation's number.
+    ahead: Vec<((usize, u64), File, Metadata)>,
     /// Why there is no watch on a file or on a name; only polling helps.
     unwatched: Option<io::Error>,
     /// Why what bears the name now could not be opened, as said in the log.
@@ -107,6 +109,7 @@ impl Tail {
             path,
             chain: Chain::new(),
             names,
+            ahead: vec![],
             unwatched: None,
             trouble: None,
             is_name_hinted: false,

@@ -99,6 +99,7 @@ struct Follower {
     read: usize,
     newest: Option<u32>,
     opened: BTreeSet<u32>,
+    ahead: BTreeMap<u64, u32>,
     /// What the last look has opened, in order; `None` is a gap.
     found: Vec<Option<u32>>,
 }
@@ -111,6 +112,7 @@ impl Follower {
             read: world.events.len(),
             newest: None,
             opened: BTreeSet::new(),
+            ahead: BTreeMap::new(),
             found: vec![],
         };
         follower.look(world, world.events.len());
@@ -134,6 +136,7 @@ impl Follower {
                     self.newest = None;
                     self.found.push(None);
                 }
+                Next::Ahead(file) => self.adopt(self.ahead[&file]),
                 Next::Undecided(until) => {
                     self.read(world, world.events.len());
                     self.now = until;
@@ -143,9 +146,13 @@ impl Follower {
                     self.read(world, world.events.len());
                     match file {
                         _ if !self.rotation.is_untouched(stamp) => {}
-                        Some(file) => {
+                        Some(file) if self.rotation.is_oldest(stamp) => {
                             self.rotation.opened(stamp);
                             self.adopt(file);
+                        }
+                        Some(file) => {
+                            let number = self.rotation.opened_ahead(stamp);
+                            self.ahead.insert(number, file);
                         }
                         None => self.rotation.not_there(stamp, self.now),
                     }
@@ -344,4 +351,27 @@ fn events_that_come_after_their_file_was_found_change_nothing() {
     // It goes, as the first has.
     rotation.note(LOG.as_ref(), Change::Left { cookie: 2 }, now);
     assert_eq!(rotation.next(now), Next::Name);
+}
+
+/// A file that left the directory holds its successors up for a moment, and they do not wait for it
+/// to be opened.
+#[test]
+fn a_file_behind_an_undecided_one_is_opened_at_once() {
+    let mut rotation = Rotation::new(LOG.as_ref());
+    let now = Instant::now();
+    rotation.note(LOG.as_ref(), Change::Created, now);
+    rotation.note(LOG.as_ref(), Change::Left { cookie: 1 }, now);
+    rotation.note(LOG.as_ref(), Change::Created, now);
+    rotation.note(LOG.as_ref(), Change::Left { cookie: 2 }, now);
+    rotation.note("log.1".as_ref(), Change::Came { cookie: 2 }, now);
+    let Next::Open { name, stamp } = rotation.next(now) else {
+        panic!("nothing to open: {rotation:?}");
+    };
+    assert_eq!(name, "log.1");
+    let number = rotation.opened_ahead(stamp);
+    assert_eq!(rotation.next(now), Next::Undecided(now + UNDECIDED));
+    rotation.note("log.1".as_ref(), Change::Deleted, now);
+    assert_eq!(rotation.next(now + UNDECIDED), Next::Gap);
+    assert_eq!(rotation.next(now + UNDECIDED), Next::Ahead(number));
+    assert_eq!(rotation.next(now + UNDECIDED), Next::Name);
 }

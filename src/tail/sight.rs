@@ -40,11 +40,15 @@ impl Tail {
             self.look_again_at(lent.now + SOON, lent);
             return Ok(None);
         }
+        if self.names.iter().all(|name| name.rotation.is_settled()) {
+            self.ahead.clear();
+        }
         for name in (0..self.names.len()).rev() {
             loop {
                 match self.names[name].rotation.next(lent.now) {
                     Next::Name => break,
                     Next::Gap => self.place_gap(lent),
+                    Next::Ahead(number) => self.adopt_ahead((name, number), lent),
                     Next::Undecided(until) => {
                         self.look_again_at(until, lent);
                         return Ok(None);
@@ -118,14 +122,39 @@ impl Tail {
         stamp: u64,
         lent: &mut Lent,
     ) -> bool {
-        if !self.is_newest(metadata) {
-            let Some(seen) = self.recall(Identity::of(metadata), lent) else {
-                return false;
-            };
-            self.append(Segment::open(file, metadata, seen), lent);
-            self.chain.newest_mut().rotate(lent.now);
+        let rotation = &mut self.names[name].rotation;
+        if !rotation.is_oldest(stamp) {
+            let number = rotation.opened_ahead(stamp);
+            self.ahead.push(((name, number), file, metadata.clone()));
+            return true;
+        }
+        if !self.append_departed(file, metadata, lent) {
+            return false;
         }
         self.names[name].rotation.opened(stamp);
+        true
+    }
+
+    /// The turn of a file has come that was opened before.
+    fn adopt_ahead(&mut self, key: (usize, u64), lent: &mut Lent) {
+        let place = self.ahead.iter().position(|(known, ..)| *known == key);
+        let ahead = place.map(|place| self.ahead.swap_remove(place));
+        let is_appended =
+            ahead.is_some_and(|(_, file, metadata)| self.append_departed(file, &metadata, lent));
+        if !is_appended {
+            self.place_gap(lent);
+        }
+    }
+
+    fn append_departed(&mut self, file: File, metadata: &Metadata, lent: &mut Lent) -> bool {
+        if self.is_newest(metadata) {
+            return true;
+        }
+        let Some(seen) = self.recall(Identity::of(metadata), lent) else {
+            return false;
+        };
+        self.append(Segment::open(file, metadata, seen), lent);
+        self.chain.newest_mut().rotate(lent.now);
         true
     }
 
@@ -269,13 +298,13 @@ impl Tail {
         lent: &mut Lent,
     ) -> io::Result<()> {
         let rotation = &mut self.names[name].rotation;
-        if is_absence(&error) {
+        if error.raw_os_error().is_none() {
+            // A link, a FIFO or the like bore the name: nothing is missed.
+            rotation.opened(stamp);
+        } else if is_absence(&error) || !rotation.is_oldest(stamp) {
             rotation.not_there(stamp, lent.now);
         } else if roots::refusal(&error) == Refusal::TryAgain {
             return Err(error);
-        } else if error.raw_os_error().is_none() {
-            // A link, a FIFO or the like bore the name: nothing is missed.
-            rotation.opened(stamp);
         } else {
             rotation.opened(stamp);
             self.note_trouble(&error, lent.news);
