@@ -158,6 +158,11 @@ impl Rotation {
         self.files.is_empty()
     }
 
+    /// By the events, the file that bore the name when it was last looked at does so no more.
+    pub fn has_moved(&self) -> bool {
+        self.is_vacant || !self.files.is_empty()
+    }
+
     /// A file is on its way between names: events of the whole directory matter.
     pub fn is_chasing(&self) -> bool {
         self.files
@@ -201,7 +206,7 @@ impl Rotation {
             return None;
         }
         self.files.iter().skip(1).find_map(|file| match &file.at {
-            At::Name(name) if *name != self.name && file.is_to_be_opened() => Some(Next::Open {
+            At::Name(name) if file.is_to_be_opened() => Some(Next::Open {
                 name: name.clone(),
                 stamp: file.touched,
             }),

@@ -198,7 +198,10 @@ impl Tail {
             closed: event == FileEvent::Closed,
         };
         self.is_name_hinted |= event == FileEvent::Changed;
-        let (is_concerned, is_rotated) = self.chain.note(id, hinted, self.is_name_hinted);
+        // Also between finding the next file and adopting it, when the hint is taken already.
+        let has_moved = self.names.iter().any(|name| name.rotation.has_moved());
+        let has_left_name = self.is_name_hinted || has_moved;
+        let (is_concerned, is_rotated) = self.chain.note(id, hinted, has_left_name);
         self.is_judgement_due |= is_rotated;
         is_concerned
     }

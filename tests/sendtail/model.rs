@@ -35,10 +35,16 @@ use tally::Tally;
 use world::World;
 
 /// Seeds that have found something once, and what. They are played first.
-const KEPT: &[(u64, &str)] = &[(
-    1_882_449_316_419_843,
-    "an event read after its file was found left the name vacant: a gap too many",
-)];
+const KEPT: &[(u64, &str)] = &[
+    (
+        1_882_449_316_419_843,
+        "a file behind an undecided one was overwritten before it was opened",
+    ),
+    (
+        1_882_450_104_947_792,
+        "the same for one that bore the name again",
+    ),
+];
 
 const HISTORIES: u64 = 300;
 
