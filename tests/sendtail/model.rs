@@ -34,17 +34,9 @@ use history::History;
 use tally::Tally;
 use world::World;
 
-/// Seeds that have found something once, and what. They are played first.
-const KEPT: &[(u64, &str)] = &[
-    (
-        1_882_449_316_419_843,
-        "a file behind an undecided one was overwritten before it was opened",
-    ),
-    (
-        1_882_450_104_947_792,
-        "the same for one that bore the name again",
-    ),
-];
+/// Seeds that have found something once, and what. They are played first. They mean something to the
+/// generator as it is: who changes it finds what they found anew.
+const KEPT: &[(u64, &str)] = &[];
 
 const HISTORIES: u64 = 300;
 

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::scene::{Act, Scene};
@@ -34,7 +35,10 @@ fn short_sends_and_short_reads_cost_no_byte() {
         scene.perform(act, Scene::settle);
         assert_eq!(scene.cut, 0, "in {act:?}");
     }
-    let log = scene.end();
+    let server = scene.end();
+    server.signal(Signal::SIGTERM);
+    assert!(server.wait().success());
+    let log = server.log();
     let (_, said) = log
         .split_once("shortened: ")
         .expect("the library was there");

@@ -8,7 +8,6 @@
 //! |---------------------------------------------------|----------------------------------------|
 //! | truncated before all that was written was seen    | where between `min` and `max` it ended |
 //! | deleted, and perhaps not opened before            | whether it is a gap                    |
-//! | truncated and renamed before the server looked    | whether it is told apart, or closes    |
 
 use super::life::Life;
 use super::step::{Mode, Op, Writer};
@@ -58,8 +57,6 @@ pub struct Piece {
     /// It was truncated, or came back: nothing is added to this piece.
     pub end: Option<End>,
     pub gap: Gap,
-    /// Whether it was truncated and lost its name before the server could tell in what order.
-    pub is_blurred: bool,
     /// How much of it the server has certainly measured.
     pub seen: usize,
     /// Its length when the server was stopped.
@@ -67,8 +64,6 @@ pub struct Piece {
     is_opened: bool,
     /// It came while the server was stopped, for that time.
     stop: Option<usize>,
-    /// It came by a truncation, which the server may not have seen yet.
-    is_fresh_cut: bool,
 }
 
 /// Where a piece has ended, as the server saw it.
@@ -192,7 +187,6 @@ impl Disk {
             Op::Rename { from, to } => self.rename(from, to, &mut changes),
             Op::Unlink(name) => {
                 self.remove(self.known(name), &mut changes);
-                self.name_lost(name);
             }
             Op::Exchange(one, other) => self.exchange(one, other, &mut changes),
             Op::SetLengthZero(name) => self.truncate(self.known(name), &mut changes),
@@ -237,7 +231,6 @@ impl Disk {
             if piece.gap == Gap::No {
                 piece.is_opened = true;
             }
-            piece.is_fresh_cut = false;
             if piece.end.is_none() {
                 piece.seen = self.lives[piece.life].len();
             }
@@ -289,9 +282,7 @@ impl Disk {
         let file = self.known(from);
         if let Some(replaced) = self.bearer(to) {
             self.remove(replaced, changes);
-            self.name_lost(to);
         }
-        self.name_lost(from);
         self.files[file].name = Some(to.to_owned());
         self.name_taken(to, file, changes);
         // A directory that is not watched: from there nothing is opened.
@@ -302,9 +293,6 @@ impl Disk {
 
     fn exchange(&mut self, one: &str, other: &str, changes: &mut Vec<Change>) {
         let (first, second) = (self.known(one), self.known(other));
-        for name in [one, other] {
-            self.name_lost(name);
-        }
         self.files[first].name = Some(other.to_owned());
         self.files[second].name = Some(one.to_owned());
         self.name_taken(one, second, changes);
@@ -334,13 +322,6 @@ impl Disk {
                 self.tally.gaps_maybe += usize::from(piece.gap == Gap::Maybe);
                 changes.push(Change::Missing { tail });
             }
-        }
-    }
-
-    fn name_lost(&mut self, name: &str) {
-        let tails = self.tails.iter_mut().filter(|tail| tail.name == name);
-        for piece in tails.filter_map(|tail| tail.pieces.last_mut()) {
-            piece.is_blurred |= piece.is_fresh_cut;
         }
     }
 
@@ -381,12 +362,10 @@ impl Disk {
             from,
             end: None,
             gap: Gap::No,
-            is_blurred: false,
             seen: 0,
             seen_at_most: 0,
             is_opened: false,
             stop: self.is_stopped.then_some(self.stops),
-            is_fresh_cut: false,
         });
     }
 
@@ -437,7 +416,6 @@ impl Disk {
                 let added = &mut self.tails[tail].pieces[index + 1];
                 added.is_opened = is_opened;
                 added.gap = gap;
-                added.is_fresh_cut = true;
             }
         }
     }

@@ -258,8 +258,7 @@ impl Follower {
         let pieces = &disk.tails[self.tail()].pieces;
         let (mut at, mut cuts) = (self.at, vec![]);
         while let Some(piece) = pieces.get(at.piece) {
-            let is_doubted = piece.gap != Gap::No || piece.is_blurred;
-            if is_doubted && at.offset == piece.from {
+            if piece.gap != Gap::No && at.offset == piece.from {
                 return Verdict::Ended(End::Missing);
             }
             let (min, max) = piece.ends(disk);

@@ -221,11 +221,11 @@ impl Generator {
         let profile = &self.profile;
         steps.push((8 * profile.rotate, Step::Rotate));
         steps.push((1, Step::MoveAway));
-        steps.push((2 * profile.delete, Step::Unlink("log".to_owned())));
-        steps.push((2 * profile.delete, Step::Replace { lines, kept_open }));
+        steps.push((profile.delete, Step::Unlink("log".to_owned())));
+        steps.push((profile.delete, Step::Replace { lines, kept_open }));
         for name in self.names_to_come_back() {
-            steps.push((5, Step::ComeBack { name: name.clone() }));
-            steps.push((5, Step::Exchange { name }));
+            steps.push((12, Step::ComeBack { name: name.clone() }));
+            steps.push((12, Step::Exchange { name }));
         }
     }
 
@@ -240,7 +240,7 @@ impl Generator {
             .map(|piece| &disk.files[piece.file]);
         let name = newest.and_then(|file| file.name.clone());
         if let Some(name) = name.filter(|name| disk.tails.len() == 1 && !name.starts_with("..")) {
-            steps.push((4, Step::ComeBack { name }));
+            steps.push((15, Step::ComeBack { name }));
         }
     }
 
@@ -282,7 +282,12 @@ impl Generator {
             return;
         }
         let lines = if is_certain { self.random.below(5) } else { 0 };
-        let hows = [Truncation::SetLength, Truncation::Open, Truncation::Hole];
+        let hows = [
+            Truncation::SetLength,
+            Truncation::Open,
+            Truncation::SameLength,
+            Truncation::Hole,
+        ];
         let how = *self.random.pick(&hows);
         let weight = self.profile.truncate * if is_certain { 9 } else { 1 };
         steps.push((weight, Step::Truncate { how, lines }));
@@ -310,23 +315,24 @@ impl Generator {
                 steps.push((self.profile.flood, Step::Flood { to, bytes }));
             }
         }
-        for file in 0..self.state.disk.files.len() {
-            let Some(name) = self.state.disk.files[file].name.clone() else {
-                continue;
-            };
-            if Some(file) == log {
-                continue;
-            }
-            if self.state.disk.may_reopen(file) {
-                let (to, lines) = (To::Name(name.clone()), self.random.between(1, 3));
-                steps.push((2, Step::Append { to, lines }));
-            }
-            if self.is_cut_certain(file) {
-                let (name, lines) = (name.clone(), self.random.below(3));
-                steps.push((3, Step::TruncateOld { name, lines }));
-            }
-            steps.push((self.profile.delete.div_ceil(2), Step::Unlink(name)));
+        let files = self.state.disk.files.iter().enumerate();
+        let old: Vec<(FileId, String)> = files
+            .filter(|(file, _)| Some(*file) != log)
+            .filter_map(|(id, file)| Some((id, file.name.clone()?)))
+            .collect();
+        if old.is_empty() {
+            return;
         }
+        let (file, name) = self.random.pick(&old).clone();
+        if self.state.disk.may_reopen(file) {
+            let (to, lines) = (To::Name(name.clone()), self.random.between(1, 3));
+            steps.push((4, Step::Append { to, lines }));
+        }
+        if self.is_cut_certain(file) {
+            let (name, lines) = (name.clone(), self.random.below(3));
+            steps.push((4, Step::TruncateOld { name, lines }));
+        }
+        steps.push((self.profile.delete, Step::Unlink(name)));
     }
 
     /// What is written to an old file after it was truncated is nothing that the log ever had; that

@@ -62,6 +62,16 @@ impl Life {
         lines
     }
 
+    /// The same, exactly so many bytes.
+    pub fn next_exactly(&self, bytes: usize) -> Vec<u8> {
+        let mut lines = self.next_flood(bytes);
+        lines.truncate(bytes);
+        if let Some(last) = lines.last_mut() {
+            *last = b'\n';
+        }
+        lines
+    }
+
     fn write_line(&self, number: usize, filling: usize, lines: &mut Vec<u8>) {
         let letter = char::from(b'A' + (self.number % 26) as u8);
         lines.extend_from_slice(format!("{letter}{}.{number} ", self.number).as_bytes());

@@ -259,6 +259,12 @@ impl State {
         let bytes = self.new_life(0).next_lines(lines);
         let name = "log".to_owned();
         match how {
+            Truncation::SameLength if lines > 0 => self.fill(
+                &name,
+                Mode::Truncate,
+                self.new_life(0).next_exactly(length),
+                false,
+            ),
             Truncation::Open => self.fill(&name, Mode::Truncate, bytes, false),
             Truncation::Hole if lines > 0 => {
                 let behind_a_hole = Op::WriteAt {

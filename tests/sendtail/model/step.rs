@@ -93,6 +93,8 @@ pub enum Truncation {
     SetLength,
     /// `> log`: open with O_TRUNC, write, close.
     Open,
+    /// `> log` again, with as many bytes as there were before.
+    SameLength,
     /// What a writer without O_APPEND makes of it: it writes on where it was, behind a hole.
     Hole,
 }

@@ -60,8 +60,39 @@ tally! {
 }
 
 impl Tally {
-    /// The least that so many histories have to meet.
+    /// The least that so many histories have to meet: about half of what they do.
     pub fn expect_not_tame(&self) {
-        let _ = self;
+        let least = [
+            ("clients", self.clients, 2),
+            ("rotations", self.rotations, 4),
+            ("crossings", self.crossings, 5),
+            ("stops", self.stops, 1),
+            ("late kilobytes", self.late_bytes / 1000, 100),
+        ];
+        for (what, met, each) in least {
+            let wanted = each * self.histories;
+            assert!(
+                met >= wanted,
+                "only {met} {what}, {wanted} expected: {self}"
+            );
+        }
+        let rare = [
+            ("truncations", self.truncations, 2),
+            ("truncations while stopped", self.truncations_stopped, 10),
+            ("truncations in a race", self.truncations_raced, 6),
+            ("files that came back", self.came_back, 15),
+            ("gaps", self.gaps_sure, 3),
+            ("possible gaps", self.gaps_maybe, 2),
+            ("clients cut off", self.closed_truncated, 3),
+            ("clients with a gap", self.closed_missing, 2),
+            ("clients with everything", self.complete, 1),
+        ];
+        for (what, met, histories_each) in rare {
+            let wanted = self.histories / histories_each;
+            assert!(
+                met >= wanted,
+                "only {met} {what}, {wanted} expected: {self}"
+            );
+        }
     }
 }
