@@ -6,9 +6,10 @@
 
 use crate::cursor::{SegmentId, Span};
 use crate::finish::{Rotated, Rule, Writers};
+use crate::marker::Seen;
 use crate::open_file::Identity;
 use crate::roots;
-use crate::segment::{Depth, Measured, Seen, Segment};
+use crate::segment::{Depth, Measured, Segment};
 use crate::watch::{TailKey, Watch, WatchId};
 
 use mio::Token;
@@ -43,8 +44,11 @@ pub struct Held {
     pub rotated: Option<Rotated>,
     /// Those who have everything go on to the next one.
     pub finished: Option<Rule>,
-    /// The last time that its marker was right.
+    /// The last time that it was looked at, and the last time that its marker was right.
+    pub tried: Option<Instant>,
     pub checked: Option<Instant>,
+    /// Since when it could not be told without waiting for the disk whether it is.
+    pub cold_since: Option<Instant>,
     /// How often in a row it could not be looked at.
     pub failures: u32,
     /// Events that were not yet followed up.
@@ -278,7 +282,7 @@ impl Chain {
             // In this order: what the last writer wrote before it closed is in the length.
             let writers = held.segment.writers();
             let offset = held.segment.end();
-            let measured = held.segment.measure(Depth::Marker);
+            let measured = held.segment.measure(Depth::Marker, false);
             if let Ok(Measured::Grown(bytes)) = measured {
                 let segment = held.id;
                 late(Late {
@@ -288,10 +292,10 @@ impl Chain {
                 });
             }
             let is_awaited = match measured {
-                Ok(Measured::Same) => writers != Writers::Gone,
+                Ok(Measured::Same | Measured::Quiet) => writers != Writers::Gone,
                 Ok(Measured::Grown(_) | Measured::Truncated) => false,
                 // Not known this time.
-                Err(_) => true,
+                Ok(Measured::Cold) | Err(_) => true,
             };
             if is_awaited && now < until {
                 self.left.push_back(Left { held, until });
@@ -339,7 +343,9 @@ impl Held {
             first_byte: None,
             rotated: None,
             finished: None,
+            tried: None,
             checked: None,
+            cold_since: None,
             failures: 0,
             hinted: Hinted::default(),
             clients: 0,

@@ -44,6 +44,9 @@ pub enum At {
     Waiting(usize),
     /// Its socket is full.
     Blocked,
+    /// What comes next is not in memory: it comes back after a pause, or when its turn comes to ask
+    /// the disk.
+    Parked,
     /// Nothing more is sent to it.
     Draining,
 }

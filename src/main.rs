@@ -25,6 +25,7 @@ mod signals;
 mod server;
 
 mod clients;
+mod disk;
 mod report;
 mod schedule;
 
@@ -32,8 +33,10 @@ mod schedule;
 mod client;
 
 mod cursor;
+mod outcome;
 mod request;
 mod scan;
+mod share;
 mod socket;
 
 // Everything that is followed; one name; its files in their order; how changes are heard of.
@@ -47,6 +50,7 @@ mod rotation;
 mod chain;
 mod segment;
 
+mod marker;
 mod open_file;
 
 mod name;

@@ -1,15 +1,18 @@
-//! An opened regular file: who it is, reading it, sending it, and whether somebody writes to it.
+//! An opened regular file: who it is, reading it with and without waiting for the disk, sending it,
+//! and whether somebody writes to it.
 
 use crate::finish::Writers;
 use crate::sys;
 
 use nix::errno::Errno;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::sendfile::sendfile64;
 use nix::sys::stat::fstat;
 use nix::sys::statfs::{self, fstatfs};
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::SystemTime;
@@ -39,6 +42,8 @@ pub struct OpenFile {
     file: File,
     identity: Identity,
     kind: FileSystem,
+    /// A read that finds nothing in the page cache can say so and not wait.
+    can_tell_cold: bool,
 }
 
 /// What changes about a file.
@@ -50,6 +55,17 @@ pub struct Status {
     pub is_deleted: bool,
     /// What it takes of the disk, in bytes.
     pub disk_bytes: u64,
+}
+
+/// What can be known of where a file's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residency {
+    /// In memory, all of them: tmpfs.
+    Memory,
+    /// A read says what is not in the page cache, when asked not to wait (preadv2(2), RWF_NOWAIT).
+    Told,
+    /// A read waits without a word (FUSE, overlayfs).
+    Unknown,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,11 +81,23 @@ enum FileSystem {
 impl OpenFile {
     /// `file` and what fstat said of it when it was opened.
     pub fn new(file: File, metadata: &Metadata) -> OpenFile {
-        OpenFile {
+        // The kernel would read ahead as its device's setting says, 8 MiB here and there, and all
+        // others would wait for that: what is wanted is asked for. It looks at the advice in the
+        // probe already, for that starts a read of what it does not find (measured).
+        advise_reading(&file, PosixFadviseAdvice::POSIX_FADV_RANDOM);
+        // EOPNOTSUPP comes before anything is read, from an empty file as well.
+        let probe = sys::read_cached(file.as_fd(), &mut [0], 0);
+        let cannot_tell = |error: io::Error| error.raw_os_error() == Some(Errno::EOPNOTSUPP as i32);
+        let open = OpenFile {
             kind: FileSystem::of(&file),
+            can_tell_cold: !probe.is_err_and(cannot_tell),
             file,
             identity: Identity::of(metadata),
+        };
+        if open.residency() == Residency::Unknown {
+            advise_reading(&open.file, PosixFadviseAdvice::POSIX_FADV_NORMAL);
         }
+        open
     }
 
     pub fn identity(&self) -> Identity {
@@ -129,28 +157,48 @@ impl OpenFile {
         Ok(filled)
     }
 
-    /// The same without waiting for the disk; `None` where that is not to be had. A file system
-    /// that cannot tell (FUSE) is asked all the same if `may_wait`.
-    pub fn read_cached(
-        &self,
-        buffer: &mut [u8],
-        offset: u64,
-        may_wait: bool,
-    ) -> io::Result<Option<usize>> {
-        if self.kind == FileSystem::Tmpfs {
+    /// The same without waiting for the disk, if `residency` is `Told`: what is in the page cache
+    /// from `offset` on without a hole, `None` for nothing. It may be less than there is.
+    pub fn read_cached(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        if self.residency() != Residency::Told {
             return self.read_at(buffer, offset).map(Some);
         }
-        match sys::read_cached(self.file.as_fd(), buffer, offset) {
-            Ok(read) => Ok(Some(read)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) if error.raw_os_error() == Some(Errno::EOPNOTSUPP as i32) => {
-                match may_wait {
-                    true => self.read_at(buffer, offset).map(Some),
-                    false => Ok(None),
-                }
+        loop {
+            match sys::read_cached(self.file.as_fd(), buffer, offset) {
+                Ok(read) => return Ok(Some(read)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
         }
+    }
+
+    /// Whether reads can be kept from waiting for the disk.
+    pub fn residency(&self) -> Residency {
+        match (self.kind, self.can_tell_cold) {
+            (FileSystem::Tmpfs, _) => Residency::Memory,
+            (_, true) => Residency::Told,
+            (_, false) => Residency::Unknown,
+        }
+    }
+
+    /// Whether both ends of `range` are in the page cache: what lies between is there too, as a
+    /// rule. To be asked where `residency` is `Told`.
+    pub fn seems_cached(&self, range: Range<u64>) -> io::Result<bool> {
+        for at in [range.start, range.end - 1] {
+            if self.read_cached(&mut [0], at)?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Asks the kernel to read `range` into the page cache, and does not wait for it
+    /// (posix_fadvise(2)). That it did not help shows in the next probe.
+    pub fn ask_for(&self, range: Range<u64>) {
+        let bytes = (range.end - range.start) as i64;
+        let advice = PosixFadviseAdvice::POSIX_FADV_WILLNEED;
+        let _ = posix_fadvise(&self.file, range.start as i64, bytes, advice);
     }
 
     /// Moves up to `count` bytes from `offset` on into `socket` without their ever being in this
@@ -168,6 +216,11 @@ impl OpenFile {
             }
         }
     }
+}
+
+/// Of a whole file. It changes when the disk reads, and nothing else.
+fn advise_reading(file: &File, advice: PosixFadviseAdvice) {
+    let _ = posix_fadvise(file, 0, 0, advice);
 }
 
 impl FileSystem {

@@ -7,10 +7,10 @@
 //! | info    | what an operator wants to know once; refusals, limited the same |
 //! | debug   | each connect and close; what the limits hold back               |
 
-use crate::client::{Closed, Cut};
 use crate::error::{Escaped, reason};
 use crate::finish::Rule;
 use crate::news::Note;
+use crate::outcome::{Closed, Cut};
 use crate::request::Refusal;
 use crate::socket::Peer;
 

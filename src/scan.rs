@@ -72,6 +72,19 @@ impl Scan {
         }
     }
 
+    /// Whether the first bytes of `next_chunk` are of use without the rest.
+    pub fn takes_parts(&self) -> bool {
+        self.direction == Direction::Forwards
+    }
+
+    /// So many bytes, from where the search goes on to where it leads.
+    pub fn ahead(&self, bytes: u64) -> Range<u64> {
+        match self.direction {
+            Direction::Forwards => self.at..self.at + bytes,
+            _ => self.at.saturating_sub(bytes)..self.at,
+        }
+    }
+
     /// Takes the bytes of `next_chunk`, not empty. A forwards search may be handed fewer, a
     /// backwards one needs them all.
     pub fn feed(self, chunk: &[u8]) -> Progress {

@@ -26,6 +26,8 @@ pub enum Due {
     Header(Token),
     /// A client's request is looked at once more.
     Begin(Token),
+    /// A client looks whether what it waits for is in memory.
+    Cold(Token),
     /// A client has not closed its side after our FIN.
     Drain(Token),
     /// A tail is looked at without a hint.
@@ -129,6 +131,11 @@ impl Schedule {
         self.deadlines
             .first()
             .map(|(at, _)| at.saturating_duration_since(now))
+    }
+
+    /// Whether something is to happen at some time; for `check_invariants`.
+    pub fn is_armed(&self, due: Due) -> bool {
+        self.armed.contains_key(&due)
     }
 
     /// Everybody in line; for `check_invariants`.

@@ -1,16 +1,17 @@
-//! One file between two truncations: its length, and the marker that tells it from another.
-//!
-//! A file that was truncated and has grown again shows nothing in its length. The *marker* does:
-//! the bytes before the last known end, which an append leaves as they are.
+//! One file between two truncations: its length, what is known of its bytes, what is sent of them.
 
 use crate::cursor::Bytes;
+use crate::disk;
 use crate::finish::Writers;
-use crate::open_file::{Identity, OpenFile};
+use crate::marker::{Compared, Marker, Seen};
+use crate::open_file::{Identity, OpenFile, Residency};
 
 use std::fs::{File, Metadata};
 use std::io;
 use std::mem;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
+use std::time::Instant;
 
 /// An opened file, or what is left of one, or (only as the newest of a tail) a file that is still
 /// to come.
@@ -24,6 +25,8 @@ pub struct Segment {
     first: Marker,
     /// What comes now does not belong to it any more.
     is_finished: bool,
+    /// The last time that the disk was asked for what a client needs.
+    asked: Option<Instant>,
 }
 
 enum State {
@@ -31,22 +34,6 @@ enum State {
     Open(OpenFile),
     Truncated,
     NeverSeen,
-}
-
-/// What has been seen of a file: enough to go on there, or to tell that it is not what it was.
-#[derive(Clone, Copy, Default)]
-pub struct Seen {
-    /// The last known length in bytes.
-    end: u64,
-    /// The bytes before `end`.
-    last: Marker,
-}
-
-/// Up to `MARKER_BYTES` of a file.
-#[derive(Clone, Copy)]
-struct Marker {
-    bytes: [u8; MARKER_BYTES],
-    count: u8,
 }
 
 /// How closely to look.
@@ -66,14 +53,11 @@ pub enum Measured {
     Grown(u64),
     /// It is shorter than it was, or its bytes are others.
     Truncated,
+    /// That cannot be told without waiting for the disk, which was asked.
+    Cold,
+    /// It is as long as it was, nothing says that it has changed, and its bytes were not looked at.
+    Quiet,
 }
-
-/// As design and measurements have it: one read of these and of what an append has added costs 3 %
-/// of a delivery.
-const MARKER_BYTES: usize = 64;
-
-/// One read takes the old end and the new one if they are not farther apart.
-const CHECK_BYTES: usize = 1024;
 
 impl Segment {
     /// A file that is still to come counts as an empty one.
@@ -100,6 +84,7 @@ impl Segment {
             disk_bytes: 0,
             first: Marker::default(),
             is_finished: false,
+            asked: None,
         }
     }
 
@@ -159,10 +144,11 @@ impl Segment {
         self.opened().map_or(Writers::Gone, OpenFile::writers)
     }
 
-    /// Asks for the length (fstat) and whether the bytes are still those that were there. After
-    /// `Truncated` the caller decides, with `truncate` or `end_truncated`; until then nothing has
-    /// changed, as after an error: what cannot be looked at may be another file by now.
-    pub fn measure(&mut self, depth: Depth) -> io::Result<Measured> {
+    /// Asks for the length (fstat) and whether the bytes are still those that were there, without
+    /// waiting for the disk unless it `may_wait`. After `Truncated` the caller decides, with
+    /// `truncate` or `end_truncated`; until then nothing has changed, as after `Cold` and after an
+    /// error: what cannot be looked at may be another file by now.
+    pub fn measure(&mut self, depth: Depth, may_wait: bool) -> io::Result<Measured> {
         let State::Open(file) = &self.state else {
             return Ok(Measured::Same);
         };
@@ -178,21 +164,29 @@ impl Segment {
         if length < end {
             return Ok(Measured::Truncated);
         }
-        let is_same = match depth {
-            Depth::BothEnds if length == end => self.seen.is_cached_same(file),
-            _ => self.seen.follow(file, length)?,
+        let is_quiet = depth == Depth::BothEnds && length == end && self.seen.is_marked();
+        let compared = match is_quiet {
+            true => self.seen.compare_cached(file),
+            false => self.seen.follow(file, length, may_wait)?,
         };
-        let is_same =
-            is_same && (depth != Depth::BothEnds || self.first.follow_start(file, length));
-        if !is_same {
-            self.seen.end = end;
-            return Ok(Measured::Truncated);
+        let is_other_at_start = depth == Depth::BothEnds && !self.first.follow_start(file, length);
+        match compared {
+            _ if is_other_at_start => return Ok(Measured::Truncated),
+            Compared::Same => {}
+            Compared::Other => return Ok(Measured::Truncated),
+            Compared::Cold if is_quiet => return Ok(Measured::Quiet),
+            Compared::Cold => return Ok(Measured::Cold),
         }
         self.seen.end = length;
         Ok(match length - end {
             0 => Measured::Same,
             bytes => Measured::Grown(bytes),
         })
+    }
+
+    /// The bytes before the end are known: the next look can tell whether they are others.
+    pub fn is_marked(&self) -> bool {
+        !self.is_open() || self.seen.is_marked()
     }
 
     /// Ends this segment where it was; the file goes on in the one that is returned, from 0.
@@ -219,6 +213,39 @@ impl Segment {
         }
     }
 
+    /// The same without waiting for the disk, where `residency` is `Told`: only as much as is in
+    /// memory from `offset` on.
+    pub fn read_cached(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self.opened() {
+            Some(file) => Ok(file.read_cached(buffer, offset)?.unwrap_or(0)),
+            None => Ok(0),
+        }
+    }
+
+    /// Whether reads and sends can be kept from waiting for the disk.
+    pub fn residency(&self) -> Residency {
+        self.opened().map_or(Residency::Memory, OpenFile::residency)
+    }
+
+    /// Whether `range` is in memory, by its ends, where `residency` is `Told`. While the disk reads
+    /// ahead that says little: it need not bring things in their order.
+    pub fn seems_cached(&self, range: Range<u64>, now: Instant) -> io::Result<bool> {
+        match (self.opened(), self.asked) {
+            (_, Some(asked)) if disk::is_bringing(asked, now) => Ok(false),
+            (Some(file), _) => file.seems_cached(range),
+            (None, _) => Ok(true),
+        }
+    }
+
+    /// Asks for what there is of `range` to be read into memory.
+    pub fn ask_for(&mut self, range: Range<u64>, now: Instant) {
+        self.asked = Some(now);
+        let range = range.start..range.end.min(self.end());
+        if let Some(file) = self.opened() {
+            file.ask_for(range);
+        }
+    }
+
     /// Moves up to `count` bytes from `offset` on into `socket`. `offset + count` must not be
     /// beyond `end`. 0: the file ends before `offset`. Errors are those of `OpenFile::send_to`.
     pub fn send_to(&self, socket: BorrowedFd, offset: u64, count: usize) -> io::Result<usize> {
@@ -237,79 +264,6 @@ impl Segment {
     }
 }
 
-impl Seen {
-    /// Compares with a file that is `length` bytes long now, and takes its new marker. False: the
-    /// bytes are others, or there are fewer than a moment ago.
-    fn follow(&mut self, file: &OpenFile, length: u64) -> io::Result<bool> {
-        let known = self.last.known();
-        let from = self.end - known.len() as u64;
-        let mut buffer = [0; CHECK_BYTES];
-        let wanted = CHECK_BYTES.min((length - from) as usize);
-        let read = file.read_at(&mut buffer[..wanted], from)?;
-        if read < wanted || buffer[..known.len()] != *known {
-            return Ok(false);
-        }
-        if from + (read as u64) < length {
-            let read = file.read_at(&mut buffer[..MARKER_BYTES], length - MARKER_BYTES as u64)?;
-            self.last = Marker::of_end(&buffer[..read]);
-            return Ok(read == MARKER_BYTES);
-        }
-        self.last = Marker::of_end(&buffer[..read]);
-        Ok(true)
-    }
-
-    /// Whether the marker still stands where it did; true where that is not to be had. The end of a
-    /// log is in memory as a rule, also where the file system cannot tell.
-    fn is_cached_same(&self, file: &OpenFile) -> bool {
-        let known = self.last.known();
-        let mut buffer = [0; MARKER_BYTES];
-        let (buffer, from) = (&mut buffer[..known.len()], self.end - known.len() as u64);
-        match file.read_cached(buffer, from, true) {
-            Ok(Some(read)) if read == known.len() => *buffer == *known,
-            Ok(_) | Err(_) => true,
-        }
-    }
-}
-
-impl Marker {
-    /// The last bytes of `bytes`.
-    fn of_end(bytes: &[u8]) -> Marker {
-        let mut marker = Marker::default();
-        let count = bytes.len().min(MARKER_BYTES);
-        marker.bytes[..count].copy_from_slice(&bytes[bytes.len() - count..]);
-        marker.count = count as u8;
-        marker
-    }
-
-    /// Whether the file still begins as it did; takes in what is not yet known of it.
-    fn follow_start(&mut self, file: &OpenFile, length: u64) -> bool {
-        let mut buffer = [0; MARKER_BYTES];
-        let wanted = MARKER_BYTES.min(length as usize);
-        let known = self.known();
-        match file.read_cached(&mut buffer[..wanted], 0, false) {
-            Ok(Some(read)) if read >= known.len() => {
-                let is_same = buffer[..known.len()] == *known;
-                *self = Marker::of_end(&buffer[..read]);
-                is_same
-            }
-            Ok(_) | Err(_) => true,
-        }
-    }
-
-    fn known(&self) -> &[u8] {
-        &self.bytes[..self.count.into()]
-    }
-}
-
-impl Default for Marker {
-    fn default() -> Marker {
-        Marker {
-            bytes: [0; MARKER_BYTES],
-            count: 0,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,9 +276,15 @@ mod tests {
         let metadata = file.metadata().unwrap();
         let clone = file.try_clone().unwrap();
         let mut segment = Segment::open(clone, &metadata, Seen::default());
-        assert_eq!(segment.measure(Depth::Marker).unwrap(), Measured::Same);
+        assert_eq!(
+            segment.measure(Depth::Marker, false).unwrap(),
+            Measured::Same
+        );
         file.write_all(b"one\ntwo\n").unwrap();
-        assert_eq!(segment.measure(Depth::Marker).unwrap(), Measured::Grown(8));
+        assert_eq!(
+            segment.measure(Depth::Marker, false).unwrap(),
+            Measured::Grown(8)
+        );
         assert_eq!(segment.end(), 8);
 
         let mut buffer = [0; 16];
@@ -332,11 +292,17 @@ mod tests {
         assert_eq!(&buffer[..4], b"two\n");
 
         file.set_len(3).unwrap();
-        assert_eq!(segment.measure(Depth::Marker).unwrap(), Measured::Truncated);
+        assert_eq!(
+            segment.measure(Depth::Marker, false).unwrap(),
+            Measured::Truncated
+        );
         let mut next = segment.truncate();
         assert!(segment.bytes() == Bytes::Truncated && !segment.is_open());
         assert_eq!(segment.end(), 8);
-        assert_eq!(next.measure(Depth::Marker).unwrap(), Measured::Grown(3));
+        assert_eq!(
+            next.measure(Depth::Marker, false).unwrap(),
+            Measured::Grown(3)
+        );
         assert_eq!(next.end(), 3);
     }
 
@@ -354,7 +320,7 @@ mod tests {
                 let metadata = file.metadata().unwrap();
                 let clone = file.try_clone().unwrap();
                 let mut segment = Segment::open(clone, &metadata, Seen::default());
-                segment.measure(Depth::BothEnds).unwrap();
+                segment.measure(Depth::BothEnds, false).unwrap();
                 file.write_all_at(&content[..new], 0).unwrap();
                 if let Some(at) = changed {
                     file.write_all_at(b"\xff", at as u64).unwrap();
@@ -364,11 +330,17 @@ mod tests {
                     (None, 0) => Measured::Same,
                     (None, more) => Measured::Grown(more as u64),
                 };
-                let measured = segment.measure(Depth::Marker).unwrap();
+                let measured = segment.measure(Depth::Marker, false).unwrap();
                 assert_eq!(measured, expected, "{old} to {new}, {changed:?} changed");
                 if changed.is_none() {
-                    assert_eq!(segment.measure(Depth::Marker).unwrap(), Measured::Same);
-                    assert_eq!(segment.measure(Depth::BothEnds).unwrap(), Measured::Same);
+                    assert_eq!(
+                        segment.measure(Depth::Marker, false).unwrap(),
+                        Measured::Same
+                    );
+                    assert_eq!(
+                        segment.measure(Depth::BothEnds, false).unwrap(),
+                        Measured::Same
+                    );
                 }
             }
         }

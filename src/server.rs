@@ -11,12 +11,13 @@ mod depart;
 
 mod serve;
 
-use crate::client::{Closed, SERVE_BYTES_MAX};
-use crate::clients::{At, Clients};
+use crate::clients::{At, Clients, Seat};
+use crate::disk::Disk;
 use crate::error::Fatal;
 use crate::limits::Limits;
 use crate::listen::Listener;
 use crate::news::News;
+use crate::outcome::Closed;
 use crate::report::{Doing, Now, Report};
 use crate::request::{Refusal, Request};
 use crate::schedule::{Due, Schedule};
@@ -38,6 +39,9 @@ const FIRST_LISTENER: Token = Token(usize::MAX - 2);
 
 const EVENTS_MAX: usize = 1024;
 
+/// What is searched at a time: larger than a core's cache serves nobody.
+const SCRATCH_BYTES: usize = 256 << 10;
+
 /// SIGUSR1 with ten thousand clients must not stop the others.
 const TURN_REPORTS_MAX: usize = 100;
 
@@ -49,6 +53,7 @@ pub struct Server {
     tails: Tails,
     clients: Clients,
     schedule: Schedule,
+    disk: Disk,
     limits: Limits,
     report: Report,
     header_timeout: Duration,
@@ -58,6 +63,8 @@ pub struct Server {
     has_signals: bool,
     /// accept(2) failed a moment ago.
     is_accept_paused: bool,
+    /// Clients at the live end, who wait for more.
+    waiting: usize,
     /// What clients asked for whose file is not known yet.
     postponed: HashMap<Token, Request>,
     /// The slot from which SIGUSR1's list of clients goes on.
@@ -95,18 +102,20 @@ impl Server {
             tails,
             clients: Clients::default(),
             schedule: Schedule::default(),
+            disk: Disk::default(),
             limits,
             report,
             header_timeout,
             now: Instant::now(),
             has_signals: false,
             is_accept_paused: false,
+            waiting: 0,
             postponed: HashMap::new(),
             reporting: None,
             is_stopping: false,
             is_over: false,
             news: News::default(),
-            scratch: vec![0; SERVE_BYTES_MAX].into_boxed_slice(),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
         })
     }
 
@@ -243,6 +252,7 @@ impl Server {
                 Some(Due::Drain(token)) => self.close(token, Closed::NotDrained),
                 Some(Due::Accept) => self.is_accept_paused = false,
                 Some(Due::Begin(token)) => self.begin_postponed(token),
+                Some(Due::Cold(token)) => self.line_up(token),
                 Some(Due::Exit) => self.is_over = true,
                 Some(Due::Tick(key)) => {
                     let next = self.tails.tick(key, self.now, &mut self.news);
@@ -295,10 +305,18 @@ impl Server {
                 At::Header => seat.tail.is_none() && seat.client.is_in_header(),
                 At::Ready => seat.tail.is_some() && lined_up.binary_search(&token).is_ok(),
                 At::Waiting(waiting) => seat.tail.is_some_and(|key| is_waiting(waiting, key)),
+                At::Parked => {
+                    seat.tail.is_some()
+                        && (self.schedule.is_armed(Due::Cold(token))
+                            || self.disk.waiting().any(|waiting| waiting == token))
+                }
                 At::Blocked => seat.tail.is_some() && !seat.client.is_in_header(),
                 At::Draining => seat.tail.is_none() && seat.client.is_draining(),
             };
             assert!(is_right, "client {} is not {:?}", seat.peer, seat.at);
         }
+        let is_waiting = |seat: &Seat| matches!(seat.at, At::Waiting(_));
+        let waiting = self.clients.iter().filter(|(_, seat)| is_waiting(seat));
+        assert_eq!(waiting.count(), self.waiting);
     }
 }

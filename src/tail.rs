@@ -18,6 +18,7 @@ mod sight;
 
 use crate::chain::{Chain, Hinted};
 use crate::cursor::{Cursor, SegmentId, Span};
+use crate::disk;
 use crate::name::{WatchedName, is_absence};
 use crate::news::{News, Note};
 use crate::roots::{self, Place, Roots};
@@ -29,6 +30,7 @@ use mio::Token;
 use std::fs::{File, Metadata};
 use std::io;
 use std::mem;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -137,6 +139,11 @@ impl Tail {
         &self.chain.get(id).segment
     }
 
+    /// Asks for a range of a segment to be read into memory.
+    pub fn ask_for(&mut self, id: SegmentId, range: Range<u64>, now: Instant) {
+        self.chain.get_mut(id).segment.ask_for(range, now);
+    }
+
     /// What is known of a segment's bytes, and of what follows.
     pub fn span(&self, id: SegmentId) -> Span {
         self.chain.span(id)
@@ -145,6 +152,16 @@ impl Tail {
     /// Whether a segment was found to be what it was in the turn that began at `now`.
     pub fn is_checked(&self, id: SegmentId, now: Instant) -> bool {
         self.chain.get(id).checked == Some(now)
+    }
+
+    /// Whether that was tried in the turn that began at `now`.
+    pub fn was_tried(&self, id: SegmentId, now: Instant) -> bool {
+        self.chain.get(id).tried == Some(now)
+    }
+
+    /// How long to leave a segment alone that could not be looked at.
+    pub fn pause(&self, id: SegmentId, now: Instant) -> Duration {
+        disk::pause(self.chain.get(id).cold_since.unwrap_or(now), now)
     }
 
     /// How many bytes there are for a client at `cursor`.

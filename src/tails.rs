@@ -198,8 +198,14 @@ impl Tails {
         }
     }
 
-    /// Looks at one segment only: a client is about to be sent some of it, or it turned out shorter
-    /// than it should be.
+    /// Looks at one segment only: a client is about to be sent some of it. Once a turn is enough.
+    pub fn check(&mut self, key: TailKey, segment: SegmentId, now: Instant, news: &mut News) {
+        if !self[key].was_tried(segment, now) {
+            self.measure(key, segment, now, news);
+        }
+    }
+
+    /// The same whether it was looked at already or not: it turned out shorter than it should be.
     pub fn measure(&mut self, key: TailKey, segment: SegmentId, now: Instant, news: &mut News) {
         self.lend(key, now, news, |tail, lent| {
             tail.measure_segment(segment, lent)

@@ -1,9 +1,10 @@
 //! How a client comes: accepted, read, attached to what it asked for.
 
 use super::Server;
-use crate::client::{Client, Closed, Received};
+use crate::client::Client;
 use crate::clients::At;
 use crate::limits::ANSWERED_MAX;
+use crate::outcome::{Closed, Received};
 use crate::request::{Refusal, Request};
 use crate::roots;
 use crate::schedule::Due;

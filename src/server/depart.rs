@@ -1,9 +1,9 @@
 //! How a client goes: cut off, refused, finished in order, closed.
 
 use super::Server;
-use crate::client::{Closed, Cut};
 use crate::clients::{At, Seat};
 use crate::news::{Loss, LossKind};
+use crate::outcome::{Closed, Cut};
 use crate::request::Refusal;
 use crate::schedule::Due;
 
@@ -154,9 +154,15 @@ impl Server {
         };
         let Some(key) = seat.tail.take() else { return };
         let segment = seat.client.cursor().segment;
-        if let At::Waiting(waiting) = seat.at {
-            self.tails[key].stop_waiting(segment, waiting);
+        match seat.at {
+            At::Waiting(waiting) => {
+                self.tails[key].stop_waiting(segment, waiting);
+                self.waiting -= 1;
+            }
+            At::Parked => self.schedule.cancel(Due::Cold(token)),
+            _ => {}
         }
+        self.leave_disk(token, 0);
         if self.tails.leave(key, segment, self.now, &mut self.news) {
             self.schedule.cancel(Due::Tick(key));
         }

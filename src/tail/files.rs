@@ -3,11 +3,13 @@
 use super::{Lent, Tail};
 use crate::chain::{Hinted, SEGMENTS_MAX};
 use crate::cursor::SegmentId;
+use crate::disk;
 use crate::error::reason;
 use crate::finish::{Evidence, Rule, Verdict};
+use crate::marker::Seen;
 use crate::news::{Loss, LossKind, Note};
 use crate::open_file::Identity;
-use crate::segment::{Depth, Measured, Seen, Segment};
+use crate::segment::{Depth, Measured, Segment};
 
 use std::io;
 use std::mem;
@@ -138,8 +140,13 @@ impl Tail {
     /// False: it could not be looked at. It stays as it was until it can be, or is given up.
     pub(super) fn measure(&mut self, index: usize, depth: Depth, lent: &mut Lent) -> bool {
         let held = self.chain.at(index);
+        held.tried = Some(lent.now);
         let offset = held.segment.end();
-        let measured = match held.segment.measure(depth) {
+        let since = held
+            .cold_since
+            .filter(|since| !disk::is_forgotten(*since, lent.now));
+        let may_wait = since.is_some_and(|since| disk::is_overdue(since, lent.now));
+        let measured = match held.segment.measure(depth, may_wait) {
             Ok(measured) => measured,
             Err(error) => {
                 self.fail_to_measure(index, &error, lent);
@@ -147,9 +154,21 @@ impl Tail {
             }
         };
         held.failures = 0;
-        held.checked = Some(lent.now);
+        if measured == Measured::Quiet {
+            return true;
+        }
+        if measured == Measured::Cold || !held.segment.is_marked() {
+            let since = since.unwrap_or(lent.now);
+            held.cold_since = Some(since);
+            let again = lent.now + disk::pause(since, lent.now);
+            lent.news.soon.push((self.key, again));
+        } else {
+            held.cold_since = since.filter(|_| may_wait);
+            held.checked = Some(lent.now);
+        }
         match measured {
-            Measured::Same => {}
+            Measured::Cold => return false,
+            Measured::Same | Measured::Quiet => {}
             Measured::Truncated => self.truncate(index, lent),
             Measured::Grown(bytes) => {
                 held.first_byte.get_or_insert(lent.now);

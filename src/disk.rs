@@ -1,0 +1,285 @@
+//! Who waits for the disk, and how much is asked of it.
+//!
+//! A client whose next bytes are not in the page cache asks for them and comes back after a pause.
+//! The disk serves in the order in which it was asked: everything asked ahead by one client is what
+//! another has to wait for. So what they ask for together is what the disk brings in a short while;
+//! a few ask at a time, the others stand in line, and whoever has got something goes to its end.
+
+use mio::Token;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// epoll_wait(2) counts in milliseconds, and a fast disk has brought much by then.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+
+/// A page that cannot be read is asked for in vain, for ever, and without a word: only a read that
+/// waits says EIO. So much is read like that at a time, and everywhere where the file system does
+/// not tell what is in memory.
+pub const WAIT_BYTES_MAX: usize = 64 << 10;
+
+/// After so long at one place a read waits. The disk's queue is kept much shorter than that.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Until so long after the first time a marker that was waited for is waited for at once: where a
+/// kernel never admits that anything is in memory, clients still get on.
+const MEMORY: Duration = Duration::from_secs(1);
+
+/// Enough to keep a disk with several heads busy, and one behind a cgroup's limit.
+const ASKING_MAX: usize = 4;
+
+/// What is asked for at a time, by all together, is what came in so long.
+const WINDOW: Duration = Duration::from_millis(50);
+
+/// For how long what comes is counted. A cgroup's limit lets it through in slices of 100 ms
+/// (measured).
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// From here on more of them ask, and not each for more.
+const WINDOW_BYTES: u64 = 256 << 10;
+
+const WINDOW_BYTES_MIN: u64 = 64 << 10;
+
+const WINDOW_BYTES_MAX: u64 = 4 << 20;
+
+/// How long to leave what was asked for at `since` alone: a quarter of the time that it has taken
+/// already, so that a slow disk costs few turns.
+pub fn pause(since: Instant, now: Instant) -> Duration {
+    PAUSE_MIN.max(now.saturating_duration_since(since) / 4)
+}
+
+/// Whether what was asked for at `since` should have come.
+pub fn is_overdue(since: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(since) >= PATIENCE
+}
+
+/// Whether a disk that was last asked at `asked` may still bring what it was asked for.
+pub fn is_bringing(asked: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(asked) < MEMORY
+}
+
+/// Whether it is so long ago that patience begins anew.
+pub fn is_forgotten(since: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(since) >= MEMORY
+}
+
+/// The clients that wait for the disk.
+#[derive(Default)]
+pub struct Disk {
+    asking: Vec<Asking>,
+    /// Those whose turn to ask has not come. Some may have gone meanwhile.
+    line: VecDeque<Token>,
+    brought: Option<Brought>,
+}
+
+struct Asking {
+    client: Token,
+    /// When it asked for what it needs now; `None` if it has yet to see whether it must.
+    since: Option<Instant>,
+}
+
+/// What has come, in bytes: in the period that began then, and in the last full one.
+struct Brought {
+    began: Instant,
+    bytes: u64,
+    last_bytes: u64,
+}
+
+/// What a client that has met a cold place is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// To ask for so many bytes, and come back after a pause.
+    Ask { bytes: u64, pause: Duration },
+    /// It has asked, and comes back after a pause.
+    Wait { pause: Duration },
+    /// Others ask; it hears when its turn comes.
+    StandInLine,
+}
+
+impl Disk {
+    /// For a client that has met a cold place.
+    pub fn meet(&mut self, client: Token, now: Instant) -> Turn {
+        let has_room = self.asking.len() < self.asking_max();
+        match self
+            .asking
+            .iter_mut()
+            .find(|asking| asking.client == client)
+        {
+            Some(Asking {
+                since: Some(since), ..
+            }) => {
+                let pause = pause(*since, now);
+                return Turn::Wait { pause };
+            }
+            Some(asking) => asking.since = Some(now),
+            None if has_room => {
+                let since = Some(now);
+                self.asking.push(Asking { client, since });
+            }
+            None => {
+                self.line.push_back(client);
+                return Turn::StandInLine;
+            }
+        }
+        Turn::Ask {
+            bytes: self.share_bytes(),
+            pause: PAUSE_MIN,
+        }
+    }
+
+    /// Whether what a client has asked for should have come.
+    pub fn is_overdue(&self, client: Token, now: Instant) -> bool {
+        let asking = self.asking.iter().find(|asking| asking.client == client);
+        asking
+            .and_then(|asking| asking.since)
+            .is_some_and(|since| is_overdue(since, now))
+    }
+
+    /// For a client that has got so many bytes, or wants none any more. True: it was one of those
+    /// who ask, and the next in line may.
+    pub fn leave(&mut self, client: Token, bytes: u64, now: Instant) -> bool {
+        let Some(place) = self
+            .asking
+            .iter()
+            .position(|asking| asking.client == client)
+        else {
+            return false;
+        };
+        self.asking.swap_remove(place);
+        self.note_bytes(bytes, now);
+        true
+    }
+
+    /// The next in line, who is one of those who ask then. It may have gone: then it is to `leave`.
+    pub fn next_in_line(&mut self) -> Option<Token> {
+        if self.asking.len() >= self.asking_max() {
+            return None;
+        }
+        let client = self.line.pop_front()?;
+        let since = None;
+        self.asking.push(Asking { client, since });
+        Some(client)
+    }
+
+    /// Those who ask or stand in line; for `check_invariants`.
+    pub fn waiting(&self) -> impl Iterator<Item = Token> {
+        let asking = self.asking.iter().map(|asking| asking.client);
+        asking.chain(self.line.iter().copied())
+    }
+
+    /// What all together ask for, in bytes.
+    fn window_bytes(&self) -> u64 {
+        const PART: u64 = (PERIOD.as_millis() / WINDOW.as_millis()) as u64;
+        let brought = self.brought.as_ref();
+        brought.map_or(0, |brought| brought.last_bytes.max(brought.bytes) / PART)
+    }
+
+    fn asking_max(&self) -> usize {
+        (self.window_bytes() / WINDOW_BYTES).clamp(1, ASKING_MAX as u64) as usize
+    }
+
+    fn share_bytes(&self) -> u64 {
+        let share = self.window_bytes() / self.asking.len().max(1) as u64;
+        share.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)
+    }
+
+    fn note_bytes(&mut self, bytes: u64, now: Instant) {
+        let brought = self.brought.get_or_insert(Brought {
+            began: now,
+            bytes: 0,
+            last_bytes: 0,
+        });
+        let elapsed = now.saturating_duration_since(brought.began);
+        if elapsed >= PERIOD {
+            // A longer period counts for less; after a pause it begins anew.
+            let part = PERIOD.as_secs_f64() / elapsed.as_secs_f64();
+            *brought = Brought {
+                began: now,
+                bytes: 0,
+                last_bytes: (brought.bytes as f64 * part) as u64,
+            };
+        }
+        brought.bytes += bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASK: Turn = Turn::Ask {
+        bytes: WINDOW_BYTES_MIN,
+        pause: PAUSE_MIN,
+    };
+    const WAIT: Turn = Turn::Wait { pause: PAUSE_MIN };
+
+    #[test]
+    fn one_asks_and_the_others_stand_in_line() {
+        let (mut disk, now) = (Disk::default(), Instant::now());
+        assert_eq!(disk.meet(Token(0), now), ASK);
+        assert_eq!(disk.meet(Token(0), now), WAIT);
+        assert_eq!(disk.meet(Token(1), now), Turn::StandInLine);
+        assert_eq!(disk.meet(Token(2), now), Turn::StandInLine);
+        assert_eq!(disk.next_in_line(), None);
+        assert!(!disk.leave(Token(2), 0, now));
+        assert!(disk.leave(Token(0), 0, now));
+        assert_eq!(disk.next_in_line(), Some(Token(1)));
+        assert_eq!(disk.next_in_line(), None);
+        assert_eq!(disk.meet(Token(0), now), Turn::StandInLine);
+        assert_eq!(disk.meet(Token(1), now), ASK);
+        assert_eq!(disk.meet(Token(1), now), WAIT);
+        assert!(disk.leave(Token(1), 0, now));
+        assert_eq!(disk.next_in_line(), Some(Token(2)));
+        assert!(disk.leave(Token(2), 0, now));
+        assert_eq!(disk.next_in_line(), Some(Token(0)));
+    }
+
+    #[test]
+    fn a_fast_disk_is_asked_by_several_for_what_it_brings() {
+        let (mut disk, start) = (Disk::default(), Instant::now());
+        let mut asked = vec![];
+        // 512 KiB each 10 ms.
+        for number in 0..60 {
+            let now = start + number * PERIOD / 20;
+            match disk.meet(Token(1), now) {
+                Turn::Ask { bytes, .. } => asked.push(bytes >> 10),
+                other => panic!("{other:?}"),
+            }
+            disk.leave(Token(1), 512 << 10, now);
+        }
+        assert_eq!(asked[..4], [64, 128, 256, 384]);
+        assert_eq!(asked[40..], [2560; 20]);
+        let now = start + 3 * PERIOD;
+        for (client, kilobytes) in [(1, 2560), (2, 1280), (3, 853), (4, 640)] {
+            let Turn::Ask { bytes, .. } = disk.meet(Token(client), now) else {
+                panic!("client {client} is one of four")
+            };
+            assert_eq!(bytes >> 10, kilobytes);
+        }
+        assert_eq!(disk.meet(Token(5), now), Turn::StandInLine);
+        // After a pause it begins anew.
+        let later = now + 100 * PERIOD;
+        for client in 1..=4 {
+            disk.leave(Token(client), 1, later);
+        }
+        assert_eq!(disk.meet(Token(1), later), ASK);
+        assert_eq!(disk.meet(Token(2), later), Turn::StandInLine);
+    }
+
+    #[test]
+    fn who_has_asked_in_vain_is_overdue() {
+        let (mut disk, now) = (Disk::default(), Instant::now());
+        disk.meet(Token(1), now);
+        let pause = PATIENCE / 8;
+        assert_eq!(
+            disk.meet(Token(1), now + PATIENCE / 2),
+            Turn::Wait { pause }
+        );
+        assert!(!disk.is_overdue(Token(1), now + PATIENCE / 2));
+        assert!(disk.is_overdue(Token(1), now + PATIENCE));
+        assert!(!disk.is_overdue(Token(2), now + PATIENCE));
+        disk.leave(Token(1), 1, now + PATIENCE);
+        disk.meet(Token(1), now + PATIENCE);
+        assert!(!disk.is_overdue(Token(1), now + PATIENCE));
+    }
+}
