@@ -14,7 +14,8 @@ use crate::cursor::{Bytes, Cursor, SegmentId, Span, Step};
 use crate::outcome::{Closed, Cut, Received, Served};
 use crate::request::{HEADER_BYTES_MAX, Parsed, Refusal, Request, Start};
 use crate::scan::{Progress, Scan};
-use crate::share::{Read, Share};
+use crate::segment::Segment;
+use crate::share::{Heat, Read, Share};
 use crate::socket::Socket;
 use crate::tail::Tail;
 
@@ -38,9 +39,7 @@ pub struct Client {
     has_data: bool,
     /// The last try to read or send came to nothing, as if the file ended there.
     was_short: bool,
-    /// It has had everything there was, and what has come since was written a moment ago: that is
-    /// in memory.
-    is_live: bool,
+    heat: Heat,
 }
 
 enum Phase {
@@ -72,7 +71,7 @@ impl Client {
             has_ended: false,
             has_data: false,
             was_short: false,
-            is_live: false,
+            heat: Heat::Unknown,
         }
     }
 
@@ -268,13 +267,13 @@ impl Client {
                 Step::Send(_) if budget_bytes == 0 => return Served::More,
                 Step::Send(range) => range,
                 Step::Wait => {
-                    self.is_live = true;
+                    self.heat = Heat::Live;
                     return Served::Waiting;
                 }
                 Step::Next(offset) => {
                     let segment = self.cursor.segment + 1;
                     self.cursor = Cursor { segment, offset };
-                    self.is_live = false;
+                    self.heat = Heat::Unknown;
                     if tail.is_checked(segment, share.now) {
                         continue;
                     }
@@ -285,32 +284,40 @@ impl Client {
             };
             let segment = tail.segment(self.cursor.segment);
             let wanted = budget_bytes.min((range.end - range.start) as usize);
-            self.is_live &= range.start + wanted as u64 == range.end;
-            let count = match self.is_live {
-                true => wanted,
-                false => match share.at_hand(segment, range.start, wanted) {
-                    Ok(0) => return Served::Cold,
-                    Ok(count) => count,
-                    Err(error) => return Served::Cut(Cut::Unreadable(error)),
-                },
-            };
-            if range.start + (count as u64) < range.end {
-                budget_bytes = count;
+            let is_all = range.start + wanted as u64 == range.end;
+            if !is_all {
+                self.heat = self.heat.min(Heat::Warm);
             }
-            match segment.send_to(self.socket.as_fd(), self.cursor.offset, count) {
-                Ok(0) => return self.fall_short(),
+            let count = match share.at_hand(segment, range.start, wanted, &mut self.heat) {
+                Ok(0) => return Served::Cold,
+                Ok(count) => count,
+                Err(error) => return Served::Cut(Cut::Unreadable(error)),
+            };
+            if let Some(served) = self.send(segment, count, sent_bytes) {
+                return served;
+            }
+            // What is next where it is not all, another serve finds out.
+            let is_all = is_all && count == wanted;
+            budget_bytes = if is_all { budget_bytes - count } else { 0 };
+        }
+    }
+
+    /// So many bytes of the segment, or until the socket is full.
+    fn send(&mut self, segment: &Segment, count: usize, sent_bytes: &mut u64) -> Option<Served> {
+        let end = self.cursor.offset + count as u64;
+        while self.cursor.offset < end {
+            let rest = (end - self.cursor.offset) as usize;
+            match segment.send_to(self.socket.as_fd(), self.cursor.offset, rest) {
+                Ok(0) => return Some(self.fall_short()),
                 Ok(n) => {
                     (self.has_data, self.was_short) = (true, false);
                     self.cursor.offset += n as u64;
                     *sent_bytes += n as u64;
-                    budget_bytes -= n;
                 }
-                Err(error) => {
-                    self.is_live = false;
-                    return Self::not_sent(error);
-                }
+                Err(error) => return Some(self.not_sent(error)),
             }
         }
+        None
     }
 
     /// Once it may be a truncation, which a look shows. If there was none, it is tried again, and
@@ -332,9 +339,13 @@ impl Client {
     }
 
     /// sendfile's errors are the socket's or the file's; only the file's are news.
-    fn not_sent(error: io::Error) -> Served {
+    fn not_sent(&mut self, error: io::Error) -> Served {
         match error.kind() {
-            io::ErrorKind::WouldBlock => Served::Blocked,
+            io::ErrorKind::WouldBlock => {
+                // By the time that there is room, what is new now may be so no more.
+                self.heat = self.heat.min(Heat::Warm);
+                Served::Blocked
+            }
             io::ErrorKind::BrokenPipe
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::NotConnected

@@ -21,8 +21,9 @@ pub const WAIT_BYTES_MAX: usize = 64 << 10;
 /// After so long at one place a read waits. The disk's queue is kept much shorter than that.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Until so long after the first time a marker that was waited for is waited for at once: where a
-/// kernel never admits that anything is in memory, clients still get on.
+/// Where a read that may wait does not take as long, what it wants was in memory: there a kernel
+/// does not admit that, and for so long it is not asked again, so that clients get on.
+const QUICK: Duration = Duration::from_millis(1);
 const MEMORY: Duration = Duration::from_secs(1);
 
 /// Enough to keep a disk with several heads busy, and one behind a cgroup's limit.
@@ -51,6 +52,11 @@ pub fn pause(since: Instant, now: Instant) -> Duration {
 /// Whether what was asked for at `since` should have come.
 pub fn is_overdue(since: Instant, now: Instant) -> bool {
     now.saturating_duration_since(since) >= PATIENCE
+}
+
+/// Whether a read that was begun at `began` cannot have waited for the disk.
+pub fn was_quick(began: Instant) -> bool {
+    began.elapsed() < QUICK
 }
 
 /// Whether a disk that was last asked at `asked` may still bring what it was asked for.

@@ -81,12 +81,9 @@ enum FileSystem {
 impl OpenFile {
     /// `file` and what fstat said of it when it was opened.
     pub fn new(file: File, metadata: &Metadata) -> OpenFile {
-        // The kernel would read ahead as its device's setting says, 8 MiB here and there, and all
-        // others would wait for that: what is wanted is asked for. It looks at the advice in the
-        // probe already, for that starts a read of what it does not find (measured).
-        advise_reading(&file, PosixFadviseAdvice::POSIX_FADV_RANDOM);
-        // EOPNOTSUPP comes before anything is read, from an empty file as well.
-        let probe = sys::read_cached(file.as_fd(), &mut [0], 0);
+        // EOPNOTSUPP comes before anything is read, also at the end. Elsewhere it would start a read
+        // of what it does not find (measured).
+        let probe = sys::read_cached(file.as_fd(), &mut [0], metadata.len());
         let cannot_tell = |error: io::Error| error.raw_os_error() == Some(Errno::EOPNOTSUPP as i32);
         let open = OpenFile {
             kind: FileSystem::of(&file),
@@ -94,8 +91,11 @@ impl OpenFile {
             file,
             identity: Identity::of(metadata),
         };
-        if open.residency() == Residency::Unknown {
-            advise_reading(&open.file, PosixFadviseAdvice::POSIX_FADV_NORMAL);
+        if open.residency() == Residency::Told {
+            // The kernel would read ahead as its device's setting says, 8 MiB here and there, and
+            // all others would wait for that. What is wanted is asked for.
+            let advice = PosixFadviseAdvice::POSIX_FADV_RANDOM;
+            let _ = posix_fadvise(&open.file, 0, 0, advice);
         }
         open
     }
@@ -182,15 +182,10 @@ impl OpenFile {
         }
     }
 
-    /// Whether both ends of `range` are in the page cache: what lies between is there too, as a
-    /// rule. To be asked where `residency` is `Told`.
-    pub fn seems_cached(&self, range: Range<u64>) -> io::Result<bool> {
-        for at in [range.start, range.end - 1] {
-            if self.read_cached(&mut [0], at)?.is_none() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// Whether the byte at `offset` is in the page cache: what lies before it is there too, as a
+    /// rule, if what lies before that is. To be asked where `residency` is `Told`.
+    pub fn is_cached_at(&self, offset: u64) -> io::Result<bool> {
+        Ok(self.read_cached(&mut [0], offset)?.is_some())
     }
 
     /// Asks the kernel to read `range` into the page cache, and does not wait for it
@@ -216,11 +211,6 @@ impl OpenFile {
             }
         }
     }
-}
-
-/// Of a whole file. It changes when the disk reads, and nothing else.
-fn advise_reading(file: &File, advice: PosixFadviseAdvice) {
-    let _ = posix_fadvise(file, 0, 0, advice);
 }
 
 impl FileSystem {

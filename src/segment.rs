@@ -227,12 +227,12 @@ impl Segment {
         self.opened().map_or(Residency::Memory, OpenFile::residency)
     }
 
-    /// Whether `range` is in memory, by its ends, where `residency` is `Told`. While the disk reads
-    /// ahead that says little: it need not bring things in their order.
-    pub fn seems_cached(&self, range: Range<u64>, now: Instant) -> io::Result<bool> {
+    /// Whether what lies before `end` is in memory, behind bytes that are, where `residency` is
+    /// `Told`. While the disk reads ahead that cannot be said: it need not keep the order.
+    pub fn seems_cached_to(&self, end: u64, now: Instant) -> io::Result<bool> {
         match (self.opened(), self.asked) {
             (_, Some(asked)) if disk::is_bringing(asked, now) => Ok(false),
-            (Some(file), _) => file.seems_cached(range),
+            (Some(file), _) => file.is_cached_at(end - 1),
             (None, _) => Ok(true),
         }
     }

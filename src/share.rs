@@ -3,8 +3,8 @@
 //! | the file's bytes are          | what is sent or searched at a time                                |
 //! |-------------------------------|-------------------------------------------------------------------|
 //! | in memory, always (tmpfs)     | the share                                                         |
-//! | told to be in memory          | the share; less while the disk brings them, as far as they have   |
-//! |                               | come                                                              |
+//! | told to be in memory          | the share; less at first, and while the disk brings them, as far  |
+//! |                               | as they have come                                                 |
 //! | told to be not, for long      | a little, and that is waited for                                  |
 //! | nobody knows where (FUSE)     | the same                                                          |
 
@@ -28,6 +28,16 @@ pub struct Share<'a> {
     pub scratch: &'a mut [u8],
 }
 
+/// What is known of where the next bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heat {
+    Unknown,
+    /// Those before were in memory.
+    Warm,
+    /// They were written a moment ago: the client has had everything before.
+    Live,
+}
+
 /// What reading for a search has brought.
 pub enum Read<'a> {
     Bytes(&'a [u8]),
@@ -38,16 +48,32 @@ pub enum Read<'a> {
 
 impl Share<'_> {
     /// How many of the `wanted` bytes from `offset` on can be sent now; 0: they are not in memory.
-    pub fn at_hand(&mut self, segment: &Segment, offset: u64, wanted: usize) -> io::Result<usize> {
+    pub fn at_hand(
+        &mut self,
+        segment: &Segment,
+        offset: u64,
+        wanted: usize,
+        heat: &mut Heat,
+    ) -> io::Result<usize> {
         if let Some(bytes) = self.waits_for(segment) {
             return Ok(wanted.min(bytes));
         }
-        if segment.seems_cached(offset..offset + wanted as u64, self.now)? {
+        let is_cached = match heat {
+            Heat::Live => true,
+            Heat::Warm => segment.seems_cached_to(offset + wanted as u64, self.now)?,
+            Heat::Unknown => false,
+        };
+        if is_cached {
             return Ok(wanted);
         }
         // To read them is dear, but there is no other way to know of each.
         let close = wanted.min(self.scratch.len());
-        segment.read_cached(&mut self.scratch[..close], offset)
+        let read = segment.read_cached(&mut self.scratch[..close], offset)?;
+        *heat = match read == close {
+            true => Heat::Warm,
+            false => Heat::Unknown,
+        };
+        Ok(read)
     }
 
     /// The next chunk of a search, or as much of it as is of use.

@@ -13,7 +13,7 @@ use crate::segment::{Depth, Measured, Segment};
 
 use std::io;
 use std::mem;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A file that cannot be looked at (fstat, its marker) is tried again after a pause, and then its
 /// clients are closed.
@@ -146,6 +146,7 @@ impl Tail {
             .cold_since
             .filter(|since| !disk::is_forgotten(*since, lent.now));
         let may_wait = since.is_some_and(|since| disk::is_overdue(since, lent.now));
+        let began = may_wait.then(Instant::now);
         let measured = match held.segment.measure(depth, may_wait) {
             Ok(measured) => measured,
             Err(error) => {
@@ -163,7 +164,7 @@ impl Tail {
             let again = lent.now + disk::pause(since, lent.now);
             lent.news.soon.push((self.key, again));
         } else {
-            held.cold_since = since.filter(|_| may_wait);
+            held.cold_since = since.filter(|_| began.is_some_and(disk::was_quick));
             held.checked = Some(lent.now);
         }
         match measured {
