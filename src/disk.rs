@@ -18,8 +18,12 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// not tell what is in memory.
 pub const WAIT_BYTES_MAX: usize = 64 << 10;
 
-/// After so long at one place a read waits. The disk's queue is kept much shorter than that.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// When a disk has brought nothing for so long, a read waits. One that a cgroup limits brings things
+/// in lumps, 106 ms apart (measured): a read that waits then stops everybody for the rest of that.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The same while it brings something to others: this place may be the bad one.
+const PATIENCE_MAX: Duration = Duration::from_secs(1);
 
 /// Where a read that may wait does not take as long, what it wants was in memory: there a kernel
 /// does not admit that, and for so long it is not asked again, so that clients get on.
@@ -49,7 +53,7 @@ pub fn pause(since: Instant, now: Instant) -> Duration {
     PAUSE_MIN.max(now.saturating_duration_since(since) / 4)
 }
 
-/// Whether what was asked for at `since` should have come.
+/// Whether what one has waited for since then should have come.
 pub fn is_overdue(since: Instant, now: Instant) -> bool {
     now.saturating_duration_since(since) >= PATIENCE
 }
@@ -76,6 +80,8 @@ pub struct Disk {
     /// Those whose turn to ask has not come. Some may have gone meanwhile.
     line: VecDeque<Token>,
     brought: Option<Brought>,
+    /// The last time that something has come.
+    came: Option<Instant>,
 }
 
 struct Asking {
@@ -136,9 +142,11 @@ impl Disk {
     /// Whether what a client has asked for should have come.
     pub fn is_overdue(&self, client: Token, now: Instant) -> bool {
         let asking = self.asking.iter().find(|asking| asking.client == client);
-        asking
-            .and_then(|asking| asking.since)
-            .is_some_and(|since| is_overdue(since, now))
+        let Some(since) = asking.and_then(|asking| asking.since) else {
+            return false;
+        };
+        let quiet_since = self.came.map_or(since, |came| came.max(since));
+        is_overdue(quiet_since, now) || now.saturating_duration_since(since) >= PATIENCE_MAX
     }
 
     /// For a client that has got so many bytes, or wants none any more. True: it was one of those
@@ -206,6 +214,9 @@ impl Disk {
             };
         }
         brought.bytes += bytes;
+        if bytes > 0 {
+            self.came = Some(now);
+        }
     }
 }
 
@@ -277,15 +288,32 @@ mod tests {
         let (mut disk, now) = (Disk::default(), Instant::now());
         disk.meet(Token(1), now);
         let pause = PATIENCE / 8;
-        assert_eq!(
-            disk.meet(Token(1), now + PATIENCE / 2),
-            Turn::Wait { pause }
-        );
+        let turn = disk.meet(Token(1), now + PATIENCE / 2);
+        assert_eq!(turn, Turn::Wait { pause });
         assert!(!disk.is_overdue(Token(1), now + PATIENCE / 2));
         assert!(disk.is_overdue(Token(1), now + PATIENCE));
         assert!(!disk.is_overdue(Token(2), now + PATIENCE));
         disk.leave(Token(1), 1, now + PATIENCE);
         disk.meet(Token(1), now + PATIENCE);
         assert!(!disk.is_overdue(Token(1), now + PATIENCE));
+    }
+
+    #[test]
+    fn a_disk_that_brings_something_is_waited_for_longer() {
+        let (mut disk, start) = (Disk::default(), Instant::now());
+        disk.brought = Some(Brought {
+            began: start,
+            bytes: 0,
+            last_bytes: 64 << 20,
+        });
+        disk.meet(Token(1), start);
+        let mut now = start;
+        while now < start + PATIENCE_MAX {
+            assert!(!disk.is_overdue(Token(1), now));
+            disk.meet(Token(2), now);
+            disk.leave(Token(2), 8 << 20, now);
+            now += PATIENCE / 2;
+        }
+        assert!(disk.is_overdue(Token(1), now));
     }
 }
