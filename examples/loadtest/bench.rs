@@ -37,6 +37,10 @@ impl Bench {
         signals.thread_block().map_err(cannot("block signals"))?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let signals = SignalFd::with_flags(&signals, flags).map_err(cannot("wait for signals"))?;
+        // Not found out a quarter of an hour later.
+        if let Some(plots) = &options.plots {
+            fs::create_dir_all(plots).map_err(cannot(format!("make {}", plots.display())))?;
+        }
         let binaries = Binaries::find()?;
         let place = options.dir.clone().unwrap_or_else(env::temp_dir);
         let directory = tempfile::Builder::new()
@@ -82,10 +86,15 @@ impl Bench {
 
     /// A new file, cached.
     pub fn sample(&self, name: &str, bytes: u64) -> Result<Sample, Failure> {
+        self.sample_at(self.path(name), bytes)
+    }
+
+    /// The same anywhere.
+    pub fn sample_at(&self, path: PathBuf, bytes: u64) -> Result<Sample, Failure> {
         if bytes > LINE_BYTES {
             self.progress(&format!("writing {bytes} bytes"));
         }
-        let sample = Sample::create(self.path(name), bytes).inspect_err(|_| self.progress(""))?;
+        let sample = Sample::create(path, bytes).inspect_err(|_| self.progress(""))?;
         sample::warm(&sample.path)?;
         Ok(sample)
     }
@@ -93,8 +102,7 @@ impl Bench {
     /// Makes room for `clients` descriptors here and, because limits are inherited, in servers.
     pub fn allow_descriptors(&self, clients: usize) -> Result<(), Failure> {
         let needed = clients as u64 + DESCRIPTORS_SPARE;
-        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)
-            .map_err(cannot("ask for the limit of descriptors"))?;
+        let (soft, hard) = descriptor_limits()?;
         if soft >= needed {
             return Ok(());
         }
@@ -104,19 +112,36 @@ impl Bench {
         )))
     }
 
-    /// Lets two contenders take turns, and adds a row for each of the `figures` that `measure`
-    /// returns: their names begin with `case`.
+    /// As many of `count` as there are descriptors for. Says so where they are fewer.
+    pub fn afford(
+        &self,
+        count: usize,
+        descriptors_each: usize,
+        what: &str,
+    ) -> Result<usize, Failure> {
+        let Err(why) = self.allow_descriptors(count * descriptors_each) else {
+            return Ok(count);
+        };
+        let (_, hard) = descriptor_limits()?;
+        let fewer = hard.saturating_sub(DESCRIPTORS_SPARE) as usize / descriptors_each;
+        self.allow_descriptors(fewer * descriptors_each)?;
+        self.say(&format!("{fewer} {what} in place of {count}: {why}"));
+        Ok(fewer)
+    }
+
+    /// Lets contenders take turns, and adds a row for each of the `figures` that `measure` returns:
+    /// their names begin with `case`. A contender that cannot do the last ones returns fewer.
     pub fn compare(
         &self,
         table: &mut Table,
-        contenders: [Contender; 2],
+        contenders: &[Contender],
         case: &str,
         figures: &[&str],
         mut measure: impl FnMut(Contender) -> Result<Vec<f64>, Failure>,
     ) -> Result<(), Failure> {
-        let mut samples = vec![[Samples::default(), Samples::default()]; figures.len()];
+        let mut samples = vec![vec![Samples::default(); contenders.len()]; figures.len()];
         for run in 1..=self.options.runs {
-            for (side, contender) in contenders.into_iter().enumerate() {
+            for (side, &contender) in contenders.iter().enumerate() {
                 self.check_signals()?;
                 let runs = self.options.runs;
                 self.progress(&format!(
@@ -131,9 +156,16 @@ impl Bench {
         }
         self.progress("");
         for (figure, samples) in figures.iter().zip(samples) {
-            table.push(format!("{case}, {figure}"), samples);
+            let cells = contenders.iter().copied().zip(samples);
+            table.push(format!("{case}, {figure}"), cells);
         }
         Ok(())
+    }
+
+    /// One line for a person.
+    pub fn say(&self, text: &str) {
+        self.progress("");
+        let _ = writeln!(io::stderr(), "loadtest: {text}");
     }
 
     fn check_signals(&self) -> Result<(), Failure> {
@@ -149,4 +181,9 @@ impl Bench {
             let _ = write!(io::stderr(), "\r\x1b[K{text}");
         }
     }
+}
+
+/// Soft and hard.
+fn descriptor_limits() -> Result<(u64, u64), Failure> {
+    getrlimit(Resource::RLIMIT_NOFILE).map_err(cannot("ask for the limit of descriptors"))
 }

@@ -25,18 +25,15 @@ pub fn run(bench: &Bench) -> Result<Table, Failure> {
         "bulk: a cached file of {} MiB from 0 to its end",
         sample.bytes >> 20
     );
-    let mut table = Table::new(title, CONTENDERS.map(Contender::name));
+    let mut table = Table::new(title, &CONTENDERS);
     for &readers in &bench.options.readers {
         let case = match readers {
             1 => "1 reader".to_string(),
             _ => format!("{readers} readers"),
         };
-        for taking in [Taking::Copy, Taking::Discard] {
-            let case = match taking {
-                Taking::Copy => case.clone(),
-                Taking::Discard => format!("{case}, discarding"),
-            };
-            bench.compare(&mut table, CONTENDERS, &case, &FIGURES, |contender| {
+        for (taking, how) in [(Taking::Copy, ""), (Taking::Discard, ", discarding")] {
+            let case = format!("{case}{how}");
+            bench.compare(&mut table, &CONTENDERS, &case, &FIGURES, |contender| {
                 measure(bench, contender, &sample, readers, taking)
             })?;
         }
@@ -55,7 +52,7 @@ fn measure(
     let server = Server::start(bench, contender, &sample.path)?;
     let (cpu, start) = (server.cpu()?, Instant::now());
     let mut crowd = Crowd::of(&server, readers, 0, taking)?;
-    crowd.receive(sample.bytes, || {})?;
+    crowd.receive(sample.bytes, |_| {})?;
     let elapsed = start.elapsed();
     let cpu = server.cpu()? - cpu;
     let sent_gb = (sample.bytes * readers as u64) as f64 / GB_BYTES;

@@ -17,9 +17,9 @@ const CONNECTIONS_AT_ONCE: usize = 64;
 
 pub fn run(bench: &Bench) -> Result<Table, Failure> {
     let title = "connect: opened at once, each asks for a file of one line and gets it";
-    let mut table = Table::new(title, CONTENDERS.map(Contender::name));
+    let mut table = Table::new(title, &CONTENDERS);
     let case = format!("{} connections", bench.options.connections);
-    bench.compare(&mut table, CONTENDERS, &case, &FIGURES, |contender| {
+    bench.compare(&mut table, &CONTENDERS, &case, &FIGURES, |contender| {
         measure(bench, contender)
     })?;
     Ok(table)
@@ -33,12 +33,12 @@ fn measure(bench: &Bench, contender: Contender) -> Result<Vec<f64>, Failure> {
     let mut crowd = Crowd::new(contender, Taking::Copy)?;
     let (cpu, start) = (server.cpu()?, Instant::now());
     for number in 1..=connections {
-        crowd.join(&server, 0)?;
+        crowd.join(&server, "0")?;
         if number % CONNECTIONS_AT_ONCE == 0 {
             crowd.receive_some()?;
         }
     }
-    crowd.receive(sample.bytes, || {})?;
+    crowd.receive(sample.bytes, |_| {})?;
     let elapsed = start.elapsed();
     let cpu = server.cpu()? - cpu;
     Ok(vec![

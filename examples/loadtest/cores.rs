@@ -6,9 +6,11 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use std::fmt;
+use std::io;
 use std::process::{Child, Command};
 
 /// The same core twice where there is only one.
+#[derive(Clone, Copy)]
 pub struct Cores {
     server: usize,
     ours: usize,
@@ -36,6 +38,43 @@ impl Cores {
         move_to(self.ours)?;
         let name = command.get_program().to_string_lossy().into_owned();
         started.map_err(cannot(format!("start {name}")))
+    }
+}
+
+/// Where a thread of ours runs, and how much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On the servers' core.
+    Servers,
+    /// On our core, like everything else.
+    Ours,
+    /// On our core, but only when nobody else wants it (SCHED_IDLE, which needs no privilege).
+    OursWhenIdle,
+}
+
+impl Cores {
+    /// Moves the calling thread.
+    pub fn settle(&self, place: Place) -> Result<(), Failure> {
+        match place {
+            Place::Servers => move_to(self.server),
+            Place::Ours => move_to(self.ours),
+            Place::OursWhenIdle => {
+                move_to(self.ours)?;
+                run_when_idle()
+            }
+        }
+    }
+}
+
+/// nix has no sched_setscheduler(2).
+fn run_when_idle() -> Result<(), Failure> {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: it reads `parameters` during the call, and changes nothing but this thread's policy.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &parameters) } {
+        0 => Ok(()),
+        _ => Err(cannot("lower the priority of a thread")(
+            io::Error::last_os_error(),
+        )),
     }
 }
 

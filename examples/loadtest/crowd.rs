@@ -3,15 +3,18 @@
 use crate::failure::{Failure, cannot};
 use crate::server::{Contender, Server};
 
-use mio::net::TcpStream;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::socket::sockopt::ReceiveTimestampns;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recv, recvmsg, setsockopt};
+use nix::sys::time::TimeSpec;
+use nix::unistd::read;
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
-use std::net;
-use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::io::{self, IoSliceMut, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, SystemTime};
 
 /// Clients of one server that ask once and then only read.
 pub struct Crowd {
@@ -21,8 +24,11 @@ pub struct Crowd {
     readers: Vec<Reader>,
     /// Readers that may have more to read: edges come once.
     ready: VecDeque<usize>,
+    /// By everybody, also by those that have left.
     received_bytes: u64,
     taking: Taking,
+    /// Who has received this much leaves and comes again. 0: nobody leaves.
+    lap_bytes: u64,
     buffer: Box<[u8]>,
 }
 
@@ -31,14 +37,29 @@ pub struct Crowd {
 pub enum Taking {
     /// It is copied, as any client does that wants it.
     Copy,
+    /// It is copied, and the kernel tells when it has arrived (SO_TIMESTAMPNS): whether a client is
+    /// fast or has to wait for a core then makes no difference to a latency.
+    Stamp,
     /// The kernel throws it away (MSG_TRUNC): the clients are never what everybody waits for.
     Discard,
+    /// Nobody reads: the sockets fill up.
+    Nothing,
 }
 
 struct Reader {
-    stream: TcpStream,
+    descriptor: OwnedFd,
+    /// Where it has asked, and what. `None`: somebody else's pipe.
+    request: Option<(SocketAddr, String)>,
     is_ready: bool,
     received_bytes: u64,
+}
+
+/// One read that brought something: how much that reader had before, and has now.
+pub struct Receipt {
+    pub before_bytes: u64,
+    pub after_bytes: u64,
+    /// When the last of it had arrived, on the clock of the system. Only with `Taking::Stamp`.
+    pub arrived: Option<SystemTime>,
 }
 
 const EVENTS_MAX: usize = 1024;
@@ -58,6 +79,7 @@ impl Crowd {
             readers: vec![],
             ready: VecDeque::new(),
             received_bytes: 0,
+            lap_bytes: 0,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
         })
     }
@@ -72,41 +94,86 @@ impl Crowd {
     ) -> Result<Crowd, Failure> {
         let mut crowd = Crowd::new(server.contender, taking)?;
         for _ in 0..count {
-            crowd.join(server, offset)?;
+            crowd.join(server, &offset.to_string())?;
         }
         Ok(crowd)
     }
 
-    /// One more client. A connection over loopback is there when connect(2) returns, whatever the
-    /// server is doing, as long as there is room in its backlog.
-    pub fn join(&mut self, server: &Server, offset: u64) -> Result<(), Failure> {
-        let failed = |error| cannot(format!("connect to {}", server.contender.name()))(error);
-        let mut stream = net::TcpStream::connect(server.address).map_err(failed)?;
+    /// The same clients, but who has received `lap_bytes` leaves and comes again, without end.
+    pub fn in_laps(mut self, lap_bytes: u64) -> Crowd {
+        self.lap_bytes = lap_bytes;
+        self
+    }
+
+    /// One more client.
+    pub fn join(&mut self, server: &Server, request: &str) -> Result<(), Failure> {
+        let descriptor = self.connect(server.address, request)?;
+        self.add(descriptor, Some((server.address, request.to_string())))
+    }
+
+    /// A pipe that somebody else writes to.
+    pub fn adopt(&mut self, pipe: OwnedFd) -> Result<(), Failure> {
+        let flags = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK);
+        nix::fcntl::fcntl(&pipe, flags).map_err(cannot("read a pipe without waiting"))?;
+        self.add(pipe, None)
+    }
+
+    /// A connection over loopback is there when connect(2) returns, whatever the server is doing,
+    /// as long as there is room in its backlog.
+    fn connect(&self, address: SocketAddr, request: &str) -> Result<OwnedFd, Failure> {
+        let failed = |error| cannot(format!("connect to {}", self.contender.name()))(error);
+        let mut stream = TcpStream::connect(address).map_err(failed)?;
+        if self.taking == Taking::Stamp {
+            setsockopt(&stream, ReceiveTimestampns, &true).map_err(cannot("stamp arrivals"))?;
+        }
         stream
-            .write_all(format!("{offset}\n").as_bytes())
+            .write_all(format!("{request}\n").as_bytes())
             .and_then(|()| stream.set_nonblocking(true))
             .map_err(failed)?;
-        let mut stream = TcpStream::from_std(stream);
-        let token = Token(self.readers.len());
-        self.poll
-            .registry()
-            .register(&mut stream, token, Interest::READABLE)
-            .map_err(failed)?;
+        Ok(stream.into())
+    }
+
+    fn add(
+        &mut self,
+        descriptor: OwnedFd,
+        request: Option<(SocketAddr, String)>,
+    ) -> Result<(), Failure> {
+        self.register(&descriptor, self.readers.len())?;
         self.readers.push(Reader {
-            stream,
+            descriptor,
+            request,
             is_ready: false,
             received_bytes: 0,
         });
         Ok(())
     }
 
+    fn register(&self, descriptor: &OwnedFd, index: usize) -> Result<(), Failure> {
+        self.poll
+            .registry()
+            .register(
+                &mut SourceFd(&descriptor.as_raw_fd()),
+                Token(index),
+                Interest::READABLE,
+            )
+            .map_err(cannot("use epoll"))
+    }
+
     pub fn len(&self) -> usize {
         self.readers.len()
     }
 
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+
     /// Reads until everybody has received `bytes_each` since it came; `receipt` is called at each
     /// read that brought something.
-    pub fn receive(&mut self, bytes_each: u64, mut receipt: impl FnMut()) -> Result<(), Failure> {
+    pub fn receive(
+        &mut self,
+        bytes_each: u64,
+        mut receipt: impl FnMut(Receipt),
+    ) -> Result<(), Failure> {
         let all_bytes = bytes_each * self.len() as u64;
         while self.received_bytes < all_bytes {
             if !self.turn(SILENCE_MAX, &mut receipt)? {
@@ -125,12 +192,16 @@ impl Crowd {
 
     /// Reads what is there, without waiting.
     pub fn receive_some(&mut self) -> Result<(), Failure> {
-        self.turn(Duration::ZERO, &mut || {})?;
+        self.turn(Duration::ZERO, &mut |_| {})?;
         Ok(())
     }
 
     /// One look for events, and one read for everybody who may have something. False: nobody had.
-    fn turn(&mut self, wait: Duration, receipt: &mut impl FnMut()) -> Result<bool, Failure> {
+    pub fn turn(
+        &mut self,
+        wait: Duration,
+        receipt: &mut impl FnMut(Receipt),
+    ) -> Result<bool, Failure> {
         let timeout = match self.ready.is_empty() {
             true => wait,
             false => Duration::ZERO,
@@ -152,32 +223,59 @@ impl Crowd {
         Ok(count > 0)
     }
 
-    fn read_next(&mut self, receipt: &mut impl FnMut()) -> Result<(), Failure> {
+    fn read_next(&mut self, receipt: &mut impl FnMut(Receipt)) -> Result<(), Failure> {
         let Some(index) = self.ready.pop_front() else {
             return Ok(());
         };
         let reader = &mut self.readers[index];
         reader.is_ready = false;
-        let flags = match self.taking {
-            Taking::Copy => MsgFlags::empty(),
-            Taking::Discard => MsgFlags::MSG_TRUNC,
+        let taken = match self.taking {
+            Taking::Copy => read(&reader.descriptor, &mut self.buffer).map(|n| (n, None)),
+            Taking::Stamp => read_stamped(&reader.descriptor, &mut self.buffer),
+            Taking::Discard => {
+                let socket = reader.descriptor.as_raw_fd();
+                recv(socket, &mut self.buffer, MsgFlags::MSG_TRUNC).map(|n| (n, None))
+            }
+            Taking::Nothing => return Ok(()),
         };
-        match recv(reader.stream.as_raw_fd(), &mut self.buffer, flags).map_err(io::Error::from) {
-            Ok(0) => Err(self.failure("closed a connection")),
-            Ok(n) => {
-                receipt();
+        match taken.map_err(io::Error::from) {
+            Ok((0, _)) => Err(self.failure("closed a connection")),
+            Ok((n, arrived)) => {
+                let before_bytes = reader.received_bytes;
                 reader.received_bytes += n as u64;
                 self.received_bytes += n as u64;
+                receipt(Receipt {
+                    before_bytes,
+                    after_bytes: reader.received_bytes,
+                    arrived,
+                });
                 // A short read has emptied the socket: the next edge comes by itself (epoll(7)).
                 if n == self.buffer.len() {
                     reader.is_ready = true;
                     self.ready.push_back(index);
+                }
+                if self.lap_bytes > 0 && self.readers[index].received_bytes >= self.lap_bytes {
+                    return self.join_again(index);
                 }
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(self.failure(&format!("reset a connection: {error}"))),
         }
+    }
+
+    /// Leaves, and asks for the same once more. To be in line already does no harm: at worst its
+    /// next read brings nothing.
+    fn join_again(&mut self, index: usize) -> Result<(), Failure> {
+        let Some((address, request)) = self.readers[index].request.clone() else {
+            return Ok(());
+        };
+        let descriptor = self.connect(address, &request)?;
+        self.register(&descriptor, index)?;
+        let reader = &mut self.readers[index];
+        reader.descriptor = descriptor;
+        reader.received_bytes = 0;
+        Ok(())
     }
 
     fn failure(&self, what: &str) -> Failure {
@@ -187,4 +285,17 @@ impl Crowd {
             self.contender.name()
         ))
     }
+}
+
+/// The stamp is that of the last packet.
+fn read_stamped(socket: &OwnedFd, buffer: &mut [u8]) -> nix::Result<(usize, Option<SystemTime>)> {
+    let mut space = nix::cmsg_space!(TimeSpec);
+    let mut buffers = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::empty();
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut space), flags)?;
+    let stamp = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::ScmTimestampns(time) => Some(SystemTime::UNIX_EPOCH + time.into()),
+        _ => None,
+    });
+    Ok((message.bytes, stamp))
 }

@@ -8,7 +8,6 @@ use crate::server::{Contender, Server};
 use crate::table::Table;
 
 use std::thread;
-use std::time::Duration;
 
 const CONTENDERS: [Contender; 2] = [Contender::Sendtail, Contender::BareLoop];
 const FIGURES: [&str; 3] = [
@@ -19,10 +18,10 @@ const FIGURES: [&str; 3] = [
 
 pub fn run(bench: &Bench) -> Result<Table, Failure> {
     let (clients, seconds) = (bench.options.clients, bench.options.seconds);
-    let title = format!("idle: followers of a file that is quiet for {seconds} s");
-    let mut table = Table::new(title, CONTENDERS.map(Contender::name));
+    let title = format!("idle: followers of a file that is quiet for {seconds:?}");
+    let mut table = Table::new(title, &CONTENDERS);
     let case = format!("{clients} clients");
-    bench.compare(&mut table, CONTENDERS, &case, &FIGURES, |contender| {
+    bench.compare(&mut table, &CONTENDERS, &case, &FIGURES, |contender| {
         measure(bench, contender)
     })?;
     Ok(table)
@@ -35,19 +34,19 @@ fn measure(bench: &Bench, contender: Contender) -> Result<Vec<f64>, Failure> {
     let server = Server::start(bench, contender, &sample.path)?;
     // The first client is not counted: with it the file is opened and watched.
     let mut first = Crowd::of(&server, 1, 0, Taking::Copy)?;
-    first.receive(sample.bytes, || {})?;
+    first.receive(sample.bytes, |_| {})?;
     let (bytes, descriptors) = (server.private_bytes()?, server.descriptors()?);
 
     let mut crowd = Crowd::of(&server, clients, sample.bytes, Taking::Copy)?;
     // Who has got a line has been accepted and heard.
     sample.append()?;
-    crowd.receive(LINE_BYTES, || {})?;
+    crowd.receive(LINE_BYTES, |_| {})?;
     let cpu = server.cpu()?;
-    thread::sleep(Duration::from_secs(seconds));
+    thread::sleep(seconds);
     let cpu = server.cpu()? - cpu;
     let a_client = |much: u64| much as f64 / clients as f64;
     Ok(vec![
-        cpu.as_micros() as f64 / seconds as f64,
+        cpu.as_micros() as f64 / seconds.as_secs_f64(),
         a_client(server.private_bytes()?.saturating_sub(bytes)),
         a_client((server.descriptors()? - descriptors) as u64),
     ])

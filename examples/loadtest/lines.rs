@@ -29,9 +29,9 @@ pub fn run(bench: &Bench) -> Result<Table, Failure> {
         "lines: the last ones of a cached file of {} MiB, beside tail -n N into a pipe",
         sample.bytes >> 20
     );
-    let mut table = Table::new(title, CONTENDERS.map(Contender::name));
+    let mut table = Table::new(title, &CONTENDERS);
     let case = format!("-{FEW_LINES}");
-    bench.compare(&mut table, CONTENDERS, &case, &["first byte ms"], |who| {
+    bench.compare(&mut table, &CONTENDERS, &case, &["first byte ms"], |who| {
         let server = start(bench, who, &sample)?;
         let mut times_ms = Samples::default();
         for _ in 0..TRIES {
@@ -42,7 +42,7 @@ pub fn run(bench: &Bench) -> Result<Table, Failure> {
     })?;
     let case = format!("-{MANY_LINES}");
     let figures = ["first byte ms", "wall ms"];
-    bench.compare(&mut table, CONTENDERS, &case, &figures, |who| {
+    bench.compare(&mut table, &CONTENDERS, &case, &figures, |who| {
         let server = start(bench, who, &sample)?;
         let taken = take(bench, &sample, server.as_ref(), MANY_LINES)?;
         Ok(vec![

@@ -2,6 +2,8 @@
 
 use crate::failure::{Failure, cannot};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -44,6 +46,15 @@ impl Sample {
             .map_err(cannot(format!("append to {}", self.path.display())))?;
         self.bytes += LINE_BYTES;
         Ok(())
+    }
+
+    /// Throws it out of the page cache. Pages that are not on the disk yet would stay.
+    pub fn cool(&self) -> Result<(), Failure> {
+        let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+        self.file
+            .sync_all()
+            .and_then(|()| Ok(posix_fadvise(&self.file, 0, 0, advice)?))
+            .map_err(cannot(format!("uncache {}", self.path.display())))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use crate::bench::Bench;
 use crate::failure::{Failure, cannot};
+use crate::slow_disk::SlowDisk;
+use crate::throttle::Throttle;
 
 use nix::time::ClockId;
 use nix::unistd::Pid;
@@ -21,6 +23,8 @@ pub enum Contender {
     BareLoop,
     /// `tail` itself, where a server has to be no slower than that. No server, of course.
     Tail,
+    /// `tail -f`.
+    TailF,
 }
 
 impl Contender {
@@ -29,6 +33,7 @@ impl Contender {
             Contender::Sendtail => "sendtail",
             Contender::BareLoop => "bare loop",
             Contender::Tail => "tail",
+            Contender::TailF => "tail -f",
         }
     }
 }
@@ -86,6 +91,8 @@ pub struct Server {
     process: Process,
     /// All its CPU time, to the nanosecond.
     cpu_clock: ClockId,
+    /// Dropped after the process, for it cannot be removed before.
+    _throttle: Option<Throttle>,
 }
 
 /// A server gets this long to begin, on a machine that is busy with other things.
@@ -112,7 +119,7 @@ impl Server {
                 process.wait_for(address)?;
                 (address, process)
             }
-            Contender::Tail => return Err(Failure::new("tail is not a server")),
+            Contender::Tail | Contender::TailF => return Err(Failure::new("tail is not a server")),
         };
         let pid = Pid::from_raw(process.child.id() as i32);
         let cpu_clock = ClockId::pid_cpu_clock_id(pid).map_err(cannot("find a CPU clock"))?;
@@ -121,7 +128,22 @@ impl Server {
             address,
             process,
             cpu_clock,
+            _throttle: None,
         })
+    }
+
+    /// The same, with a disk that is slow for it.
+    pub fn start_on(
+        disk: Option<&SlowDisk>,
+        bench: &Bench,
+        contender: Contender,
+        file: &Path,
+    ) -> Result<Server, Failure> {
+        let mut server = Server::start(bench, contender, file)?;
+        if let Some(disk) = disk {
+            server._throttle = Some(disk.throttle(server.process.child.id())?);
+        }
+        Ok(server)
     }
 
     /// CPU time it has taken until it fell asleep: seen from outside, the clock of a process that
