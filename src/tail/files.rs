@@ -66,8 +66,18 @@ impl Tail {
         self.measure(self.chain.len() - 1, Depth::Marker, lent);
     }
 
+    /// What events have said meanwhile of the file that is about to lose the name comes first: one
+    /// that was truncated while it had it goes on from there.
+    pub(super) fn measure_before_rotation(&mut self, lent: &mut Lent) {
+        let newest = self.chain.newest();
+        if newest.hinted.modified && newest.rotated.is_none() {
+            self.measure_newest(lent);
+        }
+    }
+
     /// Puts a file behind the newest, or where one was still to come.
     pub(super) fn push(&mut self, begin: u64, segment: Segment, lent: &mut Lent) {
+        self.measure_before_rotation(lent);
         let newest = self.chain.newest_mut();
         let is_to_come = newest.segment.is_to_come();
         // Those who wait for a file to come are at its start already.

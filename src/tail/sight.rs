@@ -241,6 +241,7 @@ impl Tail {
     fn find_nothing(&mut self, has_left: bool, lent: &mut Lent) {
         if has_left {
             self.is_judgement_due = true;
+            self.measure_before_rotation(lent);
             self.chain.newest_mut().rotate(lent.now);
         }
         let mut until = None;

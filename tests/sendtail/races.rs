@@ -13,6 +13,8 @@ use crate::support::{Log, Server, Tracer, has_program, wait_until};
 /// What makes the server look at the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cause {
+    /// A signal says so; nothing has happened.
+    Order,
     Arrival,
     Append,
     Rotation,
@@ -31,22 +33,30 @@ enum Change {
     Replacement,
     Removal,
     Truncation,
+    /// And new lines, and then another file.
+    TruncationAndReplacement,
 }
 
 use Change::*;
 
-const CHANGES: [Change; 6] = [
+const CHANGES: [Change; 7] = [
     Append,
     Rotation,
     TwoRotations,
     Replacement,
     Removal,
     Truncation,
+    TruncationAndReplacement,
 ];
 
 /// The calls that look at files, and the one that sends.
 const CALLS: &str =
     "trace=openat,statx,%fstat,readlink,fcntl,inotify_add_watch,read,pread64,preadv2,sendfile";
+
+#[test]
+fn what_happens_while_the_server_looks_is_seen() {
+    everywhere(Cause::Order);
+}
 
 #[test]
 fn what_happens_while_a_client_arrives_is_seen() {
@@ -81,6 +91,9 @@ fn everywhere(cause: Cause) {
     let calls = calls_of(cause);
     let moments = calls.iter();
     let moments = moments.flat_map(|call| CHANGES.map(|change| (call, change)));
+    // Where there is more to look at than one file, what was truncated first need not be known.
+    let is_simple = matches!(cause, Cause::Order | Cause::Append);
+    let moments = moments.filter(|(_, change)| is_simple || *change != TruncationAndReplacement);
     let moments: Vec<(&String, Change)> = moments.collect();
     let mut met = 0;
     for moments in moments.chunks(AT_A_TIME) {
@@ -109,14 +122,18 @@ fn calls_of(cause: Cause) -> Vec<String> {
     let mut tracer = Tracer::attach(&server, &["-e", CALLS]);
     let writer = trigger(cause, &server, &mut log, &tracer);
     let is_probe = |call: &String| call.contains("F_RDLCK");
+    let name = format!("{}\"", log.path.display());
+    let is_of_the_name = |call: &String| call.contains("statx(") && call.contains(&name);
     wait_until("the server has done what there is to do", || match writer {
         Some(_) => tracer.calls().iter().any(is_probe),
+        None if cause == Cause::Order => tracer.calls().iter().any(is_of_the_name),
         None => log.is_settled(),
     });
     let calls = tracer.detach();
     // What comes behind is of the next tick.
     let last = match writer {
         Some(_) => calls.iter().position(is_probe),
+        None if cause == Cause::Order => calls.iter().position(is_of_the_name),
         None => calls.iter().rposition(|call| call.contains("sendfile(")),
     };
     let calls = &calls[..=last.expect("it has been made")];
@@ -151,6 +168,7 @@ fn trigger(cause: Cause, server: &Server, log: &mut Followed, tracer: &Tracer) -
     wait_until("the server stops", || tracer.stops() == 1);
     let writer = (cause == Cause::RotationBeforeWriter).then(|| log.logger());
     match cause {
+        Cause::Order => server.signal(Signal::SIGHUP),
         Cause::Arrival => log.connect(server, "0"),
         Cause::Append => log.append(1),
         Cause::Rotation | Cause::RotationBeforeWriter => {
@@ -227,7 +245,7 @@ fn happen(change: Change, cause: Cause, log: &mut Followed, calls: &[String]) ->
     let is_file_watch = |call: &&String| call.contains("add_watch") && call.contains("/fd/");
     let watched = calls.iter().filter(is_file_watch).count();
     let is_held = match cause {
-        Cause::Arrival | Cause::Append => true,
+        Cause::Order | Cause::Arrival | Cause::Append => true,
         Cause::Rotation | Cause::RotationBeforeWriter => watched > 0,
         Cause::TwoRotations => watched > 1,
     };
@@ -248,16 +266,21 @@ fn happen(change: Change, cause: Cause, log: &mut Followed, calls: &[String]) ->
             log.unlink();
             log.create(1);
         }
-        Truncation => {
+        Truncation | TruncationAndReplacement => {
             // What was written and truncated away between two looks is nobody's.
             if !has_everything && !had_looked {
                 log.forget_unsent();
             }
             log.truncate();
+            if change == TruncationAndReplacement {
+                log.append(2);
+                log.replace(1);
+            }
         }
     }
     match change {
-        Truncation if has_everything => Fate::GoesOn,
+        TruncationAndReplacement if !has_everything => Fate::MayBeCut,
+        Truncation | TruncationAndReplacement if has_everything => Fate::GoesOn,
         // A client that has just come may as well begin with what comes now.
         Truncation if had_looked && cause != Cause::Arrival => Fate::IsCut,
         Truncation => Fate::MayBeCut,
