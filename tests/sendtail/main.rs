@@ -41,6 +41,12 @@ mod model;
 // Slow, stuck, rude and vanished clients cost the others nothing.
 mod client;
 
+// Followers come first, whatever the others do.
+mod fairness;
+
+// What is not in memory is waited for by those alone who asked for it.
+mod cold;
+
 // Addresses, ports, unix sockets, the `listening` lines.
 mod listen;
 
@@ -52,6 +58,9 @@ mod limits;
 
 // What a quiet server costs.
 mod idle;
+
+// What a delivery costs: system calls, and nothing from the heap.
+mod cost;
 
 // Every nc, socat, bash and curl that is installed.
 mod clients_real;

@@ -5,14 +5,18 @@
 mod audience;
 mod client;
 mod log;
+mod pace;
 mod programs;
 mod server;
+mod slow_disk;
 
 pub use audience::{Audience, BACKLOG};
 pub use client::Client;
 pub use log::{Log, append, numbered_lines, on_each_file_system};
-pub use programs::{Helper, Tracer, bare, can_run, fails, netcat};
+pub use pace::{Late, Pace, in_time};
+pub use programs::{Helper, Tracer, bare, can_run, fails, library, netcat};
 pub use server::{BINARY, Server, wrapped};
+pub use slow_disk::{BYTES_A_SECOND, SlowDisk, drop_cached};
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};

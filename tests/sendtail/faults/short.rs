@@ -1,14 +1,10 @@
 //! Calls that do a part of what they are asked for, as the kernel may at any time: a library of our
 //! own between the server and the system shortens them.
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use nix::sys::signal::Signal;
-use tempfile::TempDir;
 
 use super::scene::{Act, Scene};
-use crate::support::{Server, has_program};
+use crate::support::{Server, has_program, library};
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sendtail/faults/short.c");
 
@@ -17,7 +13,7 @@ fn short_sends_and_short_reads_cost_no_byte() {
     if !has_program("cc") {
         return;
     }
-    let (_directory, library) = compiled();
+    let (_directory, library) = library(SOURCE);
     let mut scene = Scene::new(Act::Connect, |log| {
         let mut program = Server::program(&[], &[&log.path, &log.beside("other")]);
         program.env("LD_PRELOAD", &library);
@@ -50,15 +46,4 @@ fn short_sends_and_short_reads_cost_no_byte() {
         numbers.len() == 2 && numbers.iter().all(|times| *times >= 20),
         "shortened: {said}"
     );
-}
-
-/// The library, in a directory that goes with the first.
-fn compiled() -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().expect("there is room for tests");
-    let library = directory.path().join("short.so");
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]);
-    compiler.arg(&library).args([SOURCE, "-ldl"]);
-    assert!(compiler.status().expect("it is installed").success());
-    (directory, library)
 }

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::wait_for_unverified;
-use crate::support::{Audience, BACKLOG, Client, Log, Server, append, has_program, wrapped};
+use crate::support::{
+    Audience, BACKLOG, Client, Log, Server, append, drop_cached, has_program, numbered_lines,
+    wrapped,
+};
 
 /// A file system at `front` that is made of directories beside it.
 struct Mounted {
@@ -117,6 +120,36 @@ fn on_overlayfs_files_rotate_and_are_truncated_as_elsewhere() {
     rotate(server, &mut audience, |name| mounted.front(name));
     assert_eq!(server.totals("unverified"), 0);
     truncate(&mut audience.finish(server), &mounted.front("log"));
+}
+
+/// Neither file system can say what is cached. What nobody has read since it was written is read
+/// there in small pieces, and all of it comes, wherever a client begins.
+#[test]
+fn on_file_systems_that_cannot_tell_what_is_cached_every_start_is_right() {
+    const LINES: usize = 400_000;
+    for script in [OVERLAY, BINDFS] {
+        if script == BINDFS && !has_program("bindfs") {
+            return;
+        }
+        let Some(mounted) = Mounted::new(script, &[]) else {
+            continue;
+        };
+        let server = &mounted.server;
+        let text = numbered_lines(LINES);
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let log = mounted.front("log");
+        fs::write(&log, &text).expect("there is room");
+        for (start, number) in [("-300000", LINES - 300_000), ("+300001", 300_000), ("0", 0)] {
+            drop_cached(&log);
+            let expected = lines[number..].concat();
+            let mut client = server.ask(format!("{start}\n"));
+            client.expect(expected.as_bytes());
+            append(&log, b"more\n");
+            client.expect(b"more\n");
+            fs::write(&log, &text).expect("there is room");
+            client.expect(text.as_bytes());
+        }
+    }
 }
 
 /// It is copied up by that.

@@ -128,6 +128,14 @@ impl Client {
         self.stream.set_nonblocking(false).expect("it is a socket");
     }
 
+    /// Whether nothing has arrived and nothing has ended so far.
+    pub fn is_silent(&self) -> bool {
+        self.stream.set_nonblocking(true).expect("it is a socket");
+        let silent = self.peek(&mut [0]);
+        self.stream.set_nonblocking(false).expect("it is a socket");
+        silent.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Nothing arrives and nothing ends. The one place where a test spends time: silence has no
     /// fact to wait for.
     pub fn expect_silence(&mut self) {

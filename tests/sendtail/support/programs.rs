@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,18 @@ pub fn can_run(command: &[&str]) -> bool {
         eprintln!("skipped: {command:?} is not possible here: {reason}");
     }
     output.status.success()
+}
+
+/// A library of C that takes the place of some of the system's calls, in a directory that goes
+/// with the first. Needs `has_program("cc")`.
+pub fn library(source: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("there is room for tests");
+    let library = directory.path().join("library.so");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]);
+    compiler.arg(&library).args([source, "-ldl"]);
+    assert!(compiler.status().expect("it is installed").success());
+    (directory, library)
 }
 
 /// A program that dies with its test, and all that it has started with it.
