@@ -5,6 +5,7 @@
 //! open is watched for a while: what comes to it then is late, and lost for those who have passed.
 
 use crate::cursor::{SegmentId, Span};
+use crate::disk::Wait;
 use crate::finish::{Rotated, Rule, Writers};
 use crate::marker::Seen;
 use crate::open_file::Identity;
@@ -44,11 +45,12 @@ pub struct Held {
     pub rotated: Option<Rotated>,
     /// Those who have everything go on to the next one.
     pub finished: Option<Rule>,
-    /// The last time that it was looked at, and the last time that its marker was right.
+    /// The last turn in which it was looked at, with whatever result.
     pub tried: Option<Instant>,
+    /// The last turn in which its marker was right. What is sent in that turn was there then.
     pub checked: Option<Instant>,
-    /// Since when it could not be told without waiting for the disk whether it is.
-    pub cold_since: Option<Instant>,
+    /// Its marker is waited for, or was a moment ago.
+    pub wait: Option<Wait>,
     /// How often in a row it could not be looked at.
     pub failures: u32,
     /// Events that were not yet followed up.
@@ -345,7 +347,7 @@ impl Held {
             finished: None,
             tried: None,
             checked: None,
-            cold_since: None,
+            wait: None,
             failures: 0,
             hinted: Hinted::default(),
             clients: 0,
@@ -381,6 +383,12 @@ impl Held {
     /// Everybody who waits has something to do.
     pub fn wake(&mut self, woken: &mut Vec<Token>) {
         woken.extend(self.waiting.drain());
+    }
+
+    /// Puts a segment in the place of one that was still to come. Nothing is known of it.
+    pub fn replace(&mut self, begin: u64, segment: Segment) {
+        (self.begin, self.segment) = (begin, segment);
+        (self.tried, self.checked, self.wait, self.failures) = (None, None, None, 0);
     }
 
     /// The name has gone to another file, or to none.

@@ -131,12 +131,12 @@ impl Client {
         self.go_on(start, progress);
     }
 
-    /// Does a share of what there is to do: searches or sends; what is sent is added to
-    /// `sent_bytes`. Its segment was looked at in this turn; it may be in a later one then.
-    pub fn serve(&mut self, tail: &Tail, share: Share, sent_bytes: &mut u64) -> Served {
+    /// Does a share of what there is to do: searches or sends. Its segment was looked at
+    /// in this turn; it may be in a later one then.
+    pub fn serve(&mut self, tail: &Tail, share: &mut Share) -> Served {
         match self.phase {
             Phase::Seek { start, scan } => self.seek(start, scan, tail, share),
-            _ => self.stream(tail, share, sent_bytes),
+            _ => self.stream(tail, share),
         }
     }
 
@@ -230,7 +230,7 @@ impl Client {
         }
     }
 
-    fn seek(&mut self, start: Start, scan: Scan, tail: &Tail, mut share: Share) -> Served {
+    fn seek(&mut self, start: Start, scan: Scan, tail: &Tail, share: &mut Share) -> Served {
         let segment = self.cursor.segment;
         let span = tail.span(segment);
         let chunk = |bytes| scan.next_chunk(span.end, bytes as u64);
@@ -259,7 +259,7 @@ impl Client {
         }
     }
 
-    fn stream(&mut self, tail: &Tail, mut share: Share, sent_bytes: &mut u64) -> Served {
+    fn stream(&mut self, tail: &Tail, share: &mut Share) -> Served {
         let mut budget_bytes = share.bytes;
         loop {
             let span = tail.span(self.cursor.segment);
@@ -267,7 +267,11 @@ impl Client {
                 Step::Send(_) if budget_bytes == 0 => return Served::More,
                 Step::Send(range) => range,
                 Step::Wait => {
-                    self.heat = Heat::Live;
+                    // What comes to an empty file may be an old one that is moved there.
+                    self.heat = match span.end {
+                        0 => Heat::Unknown,
+                        _ => Heat::Live,
+                    };
                     return Served::Waiting;
                 }
                 Step::Next(offset) => {
@@ -285,15 +289,19 @@ impl Client {
             let segment = tail.segment(self.cursor.segment);
             let wanted = budget_bytes.min((range.end - range.start) as usize);
             let is_all = range.start + wanted as u64 == range.end;
-            if !is_all {
-                self.heat = self.heat.min(Heat::Warm);
-            }
+            self.heat = match (self.heat, is_all) {
+                // The end of a file is in memory because its marker is.
+                (Heat::Warm, true) => Heat::Unknown,
+                (Heat::Live, false) => Heat::Warm,
+                (heat, _) => heat,
+            };
             let count = match share.at_hand(segment, range.start, wanted, &mut self.heat) {
+                Ok(0) if share.sent_bytes > 0 => return Served::More,
                 Ok(0) => return Served::Cold,
                 Ok(count) => count,
                 Err(error) => return Served::Cut(Cut::Unreadable(error)),
             };
-            if let Some(served) = self.send(segment, count, sent_bytes) {
+            if let Some(served) = self.send(segment, count, share) {
                 return served;
             }
             // What is next where it is not all, another serve finds out.
@@ -303,7 +311,7 @@ impl Client {
     }
 
     /// So many bytes of the segment, or until the socket is full.
-    fn send(&mut self, segment: &Segment, count: usize, sent_bytes: &mut u64) -> Option<Served> {
+    fn send(&mut self, segment: &Segment, count: usize, share: &mut Share) -> Option<Served> {
         let end = self.cursor.offset + count as u64;
         while self.cursor.offset < end {
             let rest = (end - self.cursor.offset) as usize;
@@ -312,7 +320,7 @@ impl Client {
                 Ok(n) => {
                     (self.has_data, self.was_short) = (true, false);
                     self.cursor.offset += n as u64;
-                    *sent_bytes += n as u64;
+                    share.sent_bytes += n as u64;
                 }
                 Err(error) => return Some(self.not_sent(error)),
             }

@@ -25,10 +25,15 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The same while it brings something to others: this place may be the bad one.
 const PATIENCE_MAX: Duration = Duration::from_secs(1);
 
-/// Where a read that may wait does not take as long, what it wants was in memory: there a kernel
-/// does not admit that, and for so long it is not asked again, so that clients get on.
+/// A read that was allowed to wait and does not take as long has not waited: what it wants was in
+/// memory, and the kernel did not admit it.
 const QUICK: Duration = Duration::from_millis(1);
-const MEMORY: Duration = Duration::from_secs(1);
+
+/// For so long such a kernel is not believed, so that clients get on.
+const DISBELIEF: Duration = Duration::from_secs(1);
+
+/// For so long after it was asked, a disk may still be at it.
+const BRINGING: Duration = Duration::from_secs(1);
 
 /// Enough to keep a disk with several heads busy, and one behind a cgroup's limit.
 const ASKING_MAX: usize = 4;
@@ -47,15 +52,39 @@ const WINDOW_BYTES_MIN: u64 = 64 << 10;
 
 const WINDOW_BYTES_MAX: u64 = 4 << 20;
 
-/// How long to leave what was asked for at `since` alone: a quarter of the time that it has taken
-/// already, so that a slow disk costs few turns.
-pub fn pause(since: Instant, now: Instant) -> Duration {
-    PAUSE_MIN.max(now.saturating_duration_since(since) / 4)
+/// How long something has been waited for that is not in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    since: Instant,
 }
 
-/// Whether what one has waited for since then should have come.
-pub fn is_overdue(since: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(since) >= PATIENCE
+impl Wait {
+    /// It begins.
+    pub fn since(now: Instant) -> Wait {
+        Wait { since: now }
+    }
+
+    /// How long to leave it alone: a quarter of the time that it has taken already, so that a slow
+    /// disk costs few turns.
+    pub fn pause(&self, now: Instant) -> Duration {
+        PAUSE_MIN.max(self.length(now) / 4)
+    }
+
+    /// Whether it should have come, from a disk that brought something to somebody at `came` for
+    /// the last time.
+    pub fn is_overdue(&self, came: Option<Instant>, now: Instant) -> bool {
+        let quiet_since = came.map_or(self.since, |came| came.max(self.since));
+        now.saturating_duration_since(quiet_since) >= PATIENCE || self.length(now) >= PATIENCE_MAX
+    }
+
+    /// Whether it was so long ago that patience begins anew.
+    pub fn is_forgotten(&self, now: Instant) -> bool {
+        self.length(now) >= PATIENCE_MAX + DISBELIEF
+    }
+
+    fn length(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
 }
 
 /// Whether a read that was begun at `began` cannot have waited for the disk.
@@ -65,12 +94,7 @@ pub fn was_quick(began: Instant) -> bool {
 
 /// Whether a disk that was last asked at `asked` may still bring what it was asked for.
 pub fn is_bringing(asked: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(asked) < MEMORY
-}
-
-/// Whether it is so long ago that patience begins anew.
-pub fn is_forgotten(since: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(since) >= MEMORY
+    now.saturating_duration_since(asked) < BRINGING
 }
 
 /// The clients that wait for the disk.
@@ -86,8 +110,8 @@ pub struct Disk {
 
 struct Asking {
     client: Token,
-    /// When it asked for what it needs now; `None` if it has yet to see whether it must.
-    since: Option<Instant>,
+    /// Since it asked for what it needs now; `None` if it has yet to see whether it must.
+    wait: Option<Wait>,
 }
 
 /// What has come, in bytes: in the period that began then, and in the last full one.
@@ -112,22 +136,17 @@ impl Disk {
     /// For a client that has met a cold place.
     pub fn meet(&mut self, client: Token, now: Instant) -> Turn {
         let has_room = self.asking.len() < self.asking_max();
-        match self
-            .asking
-            .iter_mut()
-            .find(|asking| asking.client == client)
-        {
-            Some(Asking {
-                since: Some(since), ..
-            }) => {
-                let pause = pause(*since, now);
-                return Turn::Wait { pause };
-            }
-            Some(asking) => asking.since = Some(now),
-            None if has_room => {
-                let since = Some(now);
-                self.asking.push(Asking { client, since });
-            }
+        let wait = Some(Wait::since(now));
+        match self.place_of(client) {
+            Some(place) => match self.asking[place].wait {
+                Some(wait) => {
+                    return Turn::Wait {
+                        pause: wait.pause(now),
+                    };
+                }
+                None => self.asking[place].wait = wait,
+            },
+            None if has_room => self.asking.push(Asking { client, wait }),
             None => {
                 self.line.push_back(client);
                 return Turn::StandInLine;
@@ -141,12 +160,14 @@ impl Disk {
 
     /// Whether what a client has asked for should have come.
     pub fn is_overdue(&self, client: Token, now: Instant) -> bool {
-        let asking = self.asking.iter().find(|asking| asking.client == client);
-        let Some(since) = asking.and_then(|asking| asking.since) else {
-            return false;
-        };
-        let quiet_since = self.came.map_or(since, |came| came.max(since));
-        is_overdue(quiet_since, now) || now.saturating_duration_since(since) >= PATIENCE_MAX
+        let place = self.place_of(client);
+        let wait = place.and_then(|place| self.asking[place].wait);
+        wait.is_some_and(|wait| wait.is_overdue(self.came, now))
+    }
+
+    /// The last time that something has come.
+    pub fn came(&self) -> Option<Instant> {
+        self.came
     }
 
     /// For a client that has got so many bytes, or wants none any more. True: it was one of those
@@ -170,15 +191,19 @@ impl Disk {
             return None;
         }
         let client = self.line.pop_front()?;
-        let since = None;
-        self.asking.push(Asking { client, since });
+        self.asking.push(Asking { client, wait: None });
         Some(client)
     }
 
-    /// Those who ask or stand in line; for `check_invariants`.
-    pub fn waiting(&self) -> impl Iterator<Item = Token> {
-        let asking = self.asking.iter().map(|asking| asking.client);
-        asking.chain(self.line.iter().copied())
+    /// Those who stand in line; for `check_invariants`.
+    pub fn line(&self) -> impl Iterator<Item = Token> {
+        self.line.iter().copied()
+    }
+
+    fn place_of(&self, client: Token) -> Option<usize> {
+        self.asking
+            .iter()
+            .position(|asking| asking.client == client)
     }
 
     /// What all together ask for, in bytes.

@@ -84,10 +84,13 @@ impl OpenFile {
         // EOPNOTSUPP comes before anything is read, also at the end. Elsewhere it would start a read
         // of what it does not find (measured).
         let probe = sys::read_cached(file.as_fd(), &mut [0], metadata.len());
-        let cannot_tell = |error: io::Error| error.raw_os_error() == Some(Errno::EOPNOTSUPP as i32);
+        let is_told = |error: &io::Error| {
+            use io::ErrorKind::{Interrupted, WouldBlock};
+            matches!(error.kind(), WouldBlock | Interrupted)
+        };
         let open = OpenFile {
             kind: FileSystem::of(&file),
-            can_tell_cold: !probe.is_err_and(cannot_tell),
+            can_tell_cold: probe.as_ref().err().is_none_or(is_told),
             file,
             identity: Identity::of(metadata),
         };

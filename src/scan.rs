@@ -72,8 +72,9 @@ impl Scan {
         }
     }
 
-    /// Whether the first bytes of `next_chunk` are of use without the rest.
-    pub fn takes_parts(&self) -> bool {
+    /// Whether it goes towards the end of the file: then the first bytes of `next_chunk` are of use
+    /// without the rest.
+    pub fn is_forwards(&self) -> bool {
         self.direction == Direction::Forwards
     }
 

@@ -227,14 +227,17 @@ impl Segment {
         self.opened().map_or(Residency::Memory, OpenFile::residency)
     }
 
-    /// Whether what lies before `end` is in memory, behind bytes that are, where `residency` is
-    /// `Told`. While the disk reads ahead that cannot be said: it need not keep the order.
-    pub fn seems_cached_to(&self, end: u64, now: Instant) -> io::Result<bool> {
-        match (self.opened(), self.asked) {
-            (_, Some(asked)) if disk::is_bringing(asked, now) => Ok(false),
-            (Some(file), _) => file.is_cached_at(end - 1),
-            (None, _) => Ok(true),
-        }
+    /// Whether the byte at `offset` is in memory, where `residency` is `Told`.
+    pub fn is_cached_at(&self, offset: u64) -> io::Result<bool> {
+        self.opened()
+            .map_or(Ok(true), |file| file.is_cached_at(offset))
+    }
+
+    /// Whether the disk was asked for something a moment ago: then it says little of what lies
+    /// before a byte that this is in memory, for it need not bring things in their order.
+    pub fn is_coming(&self, now: Instant) -> bool {
+        self.asked
+            .is_some_and(|asked| disk::is_bringing(asked, now))
     }
 
     /// Asks for what there is of `range` to be read into memory.

@@ -296,6 +296,8 @@ impl Server {
     fn check_invariants(&self) {
         let mut lined_up: Vec<Token> = self.schedule.lined_up().collect();
         lined_up.sort_unstable();
+        let mut line: Vec<Token> = self.disk.line().collect();
+        line.sort_unstable();
         for (token, seat) in self.clients.iter() {
             let is_waiting = |waiting, key: TailKey| {
                 let segment = seat.client.cursor().segment;
@@ -306,9 +308,8 @@ impl Server {
                 At::Ready => seat.tail.is_some() && lined_up.binary_search(&token).is_ok(),
                 At::Waiting(waiting) => seat.tail.is_some_and(|key| is_waiting(waiting, key)),
                 At::Parked => {
-                    seat.tail.is_some()
-                        && (self.schedule.is_armed(Due::Cold(token))
-                            || self.disk.waiting().any(|waiting| waiting == token))
+                    let is_in_line = line.binary_search(&token).is_ok();
+                    seat.tail.is_some() && is_in_line != self.schedule.is_armed(Due::Cold(token))
                 }
                 At::Blocked => seat.tail.is_some() && !seat.client.is_in_header(),
                 At::Draining => seat.tail.is_none() && seat.client.is_draining(),

@@ -1,12 +1,12 @@
 //! What a client may have in one serve: so much, and only what needs no waiting for the disk.
 //!
-//! | the file's bytes are          | what is sent or searched at a time                                |
-//! |-------------------------------|-------------------------------------------------------------------|
-//! | in memory, always (tmpfs)     | the share                                                         |
-//! | told to be in memory          | the share; less at first, and while the disk brings them, as far  |
-//! |                               | as they have come                                                 |
-//! | told to be not, for long      | a little, and that is waited for                                  |
-//! | nobody knows where (FUSE)     | the same                                                          |
+//! | the file's bytes are                | what is sent or searched at a time                          |
+//! |-------------------------------------|-------------------------------------------------------------|
+//! | in memory, always (tmpfs)           | the share                                                   |
+//! | there, says the kernel              | the share; less at first, at the end of the file, and while |
+//! |                                     | the disk brings what was asked for                          |
+//! | not there, and asked for long ago   | a little, and that is waited for                            |
+//! | where nobody says (FUSE, overlayfs) | the same                                                    |
 
 use crate::disk;
 use crate::open_file::Residency;
@@ -26,7 +26,17 @@ pub struct Share<'a> {
     pub now: Instant,
     /// To read into; not kept.
     pub scratch: &'a mut [u8],
+    /// What has been done of it.
+    pub sent_bytes: u64,
+    pub searched_bytes: u64,
 }
+
+/// What is looked at closely before it is sent or searched, byte by byte. A read that is not to
+/// wait starts to read what it does not find (measured): so little that it costs others nothing.
+const CLOSE_BYTES: usize = 64 << 10;
+
+/// What comes into memory and leaves it at once, or less.
+const PAGE_BYTES: u64 = 4096;
 
 /// What is known of where the next bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,60 +65,103 @@ impl Share<'_> {
         wanted: usize,
         heat: &mut Heat,
     ) -> io::Result<usize> {
-        if let Some(bytes) = self.waits_for(segment) {
-            return Ok(wanted.min(bytes));
+        match segment.residency() {
+            Residency::Memory => return Ok(wanted),
+            Residency::Unknown => return Ok(wanted.min(disk::WAIT_BYTES_MAX)),
+            Residency::Told if *heat == Heat::Live => return Ok(wanted),
+            Residency::Told => {}
         }
-        let is_cached = match heat {
-            Heat::Live => true,
-            Heat::Warm => segment.seems_cached_to(offset + wanted as u64, self.now)?,
-            Heat::Unknown => false,
-        };
-        if is_cached {
+        let is_warm = *heat == Heat::Warm && !segment.is_coming(self.now);
+        if is_warm && segment.is_cached_at(offset + wanted as u64 - 1)? {
             return Ok(wanted);
         }
-        // To read them is dear, but there is no other way to know of each.
-        let close = wanted.min(self.scratch.len());
-        let read = segment.read_cached(&mut self.scratch[..close], offset)?;
+        let close = wanted.min(CLOSE_BYTES);
+        let read = match segment.is_cached_at(offset)? {
+            true => segment.read_cached(&mut self.scratch[..close], offset)?,
+            false => 0,
+        };
         *heat = match read == close {
             true => Heat::Warm,
             false => Heat::Unknown,
         };
-        Ok(read)
+        Ok(match read {
+            0 if self.may_wait => wanted.min(disk::WAIT_BYTES_MAX),
+            read => read,
+        })
     }
 
-    /// The next chunk of a search, or as much of it as is of use.
+    /// The next bytes of a search in a file that ends at `end`.
     pub fn read(&mut self, segment: &Segment, scan: Scan, end: u64) -> io::Result<Read<'_>> {
-        let waits_for = self.waits_for(segment);
-        let scratch = &mut *self.scratch;
-        let bytes_max = self.bytes.min(scratch.len());
-        let chunk = |bytes: usize| {
-            let chunk = scan.next_chunk(end, bytes as u64);
-            (chunk.start, (chunk.end - chunk.start) as usize)
+        let bytes_max = self.bytes.min(self.scratch.len());
+        let count = match segment.residency() {
+            Residency::Memory => self.read_waiting(segment, scan, end, bytes_max)?,
+            Residency::Unknown => {
+                self.read_waiting(segment, scan, end, bytes_max.min(disk::WAIT_BYTES_MAX))?
+            }
+            Residency::Told => match self.read_cached(segment, scan, end, bytes_max)? {
+                0 if self.may_wait => {
+                    self.read_waiting(segment, scan, end, disk::WAIT_BYTES_MAX)?
+                }
+                0 => return Ok(Read::Cold),
+                count => count,
+            },
         };
-        if let Some(bytes) = waits_for {
-            let (from, wanted) = chunk(bytes_max.min(bytes));
-            let read = segment.read_at(&mut scratch[..wanted], from)?;
-            return Ok(match read == wanted {
-                true => Read::Bytes(&scratch[..wanted]),
-                false => Read::Short,
-            });
+        self.searched_bytes += count as u64;
+        Ok(match count {
+            0 => Read::Short,
+            count => Read::Bytes(&self.scratch[..count]),
+        })
+    }
+
+    /// 0: the file ends before its known length.
+    fn read_waiting(
+        &mut self,
+        segment: &Segment,
+        scan: Scan,
+        end: u64,
+        bytes: usize,
+    ) -> io::Result<usize> {
+        let chunk = scan.next_chunk(end, bytes as u64);
+        let wanted = (chunk.end - chunk.start) as usize;
+        let read = segment.read_at(&mut self.scratch[..wanted], chunk.start)?;
+        Ok(if read == wanted { read } else { 0 })
+    }
+
+    /// 0: what comes next is not in memory.
+    fn read_cached(
+        &mut self,
+        segment: &Segment,
+        scan: Scan,
+        end: u64,
+        bytes_max: usize,
+    ) -> io::Result<usize> {
+        let bytes = match segment.is_coming(self.now) {
+            true => bytes_max.min(CLOSE_BYTES),
+            false => bytes_max,
+        };
+        let chunk = scan.next_chunk(end, bytes as u64);
+        let (near, far) = match scan.is_forwards() {
+            true => (chunk.start, chunk.end - 1),
+            false => (chunk.end - 1, chunk.start),
+        };
+        if !segment.is_cached_at(near)? {
+            return Ok(0);
         }
-        for bytes in [bytes_max, bytes_max.min(disk::WAIT_BYTES_MAX)] {
-            let (from, wanted) = chunk(bytes);
-            let read = segment.read_cached(&mut scratch[..wanted], from)?;
-            if read == wanted || (read > 0 && scan.takes_parts()) {
-                return Ok(Read::Bytes(&scratch[..read]));
+        let wanted = (chunk.end - chunk.start) as usize;
+        if segment.is_cached_at(far)? {
+            let read = segment.read_cached(&mut self.scratch[..wanted], chunk.start)?;
+            if read == wanted || scan.is_forwards() {
+                return Ok(read);
             }
         }
-        Ok(Read::Cold)
-    }
-
-    /// How much may be read or sent at a time where that may wait for the disk, or cannot.
-    fn waits_for(&self, segment: &Segment) -> Option<usize> {
-        match segment.residency() {
-            Residency::Memory => Some(self.bytes),
-            Residency::Told if !self.may_wait => None,
-            Residency::Told | Residency::Unknown => Some(disk::WAIT_BYTES_MAX),
-        }
+        // The page that it is at: for the last ten lines that may do.
+        let page = near / PAGE_BYTES * PAGE_BYTES;
+        let part = match scan.is_forwards() {
+            true => near..chunk.end.min(page + PAGE_BYTES),
+            false => page.max(chunk.start)..chunk.end,
+        };
+        let wanted = (part.end - part.start) as usize;
+        let read = segment.read_cached(&mut self.scratch[..wanted], part.start)?;
+        Ok(if read == wanted { read } else { 0 })
     }
 }

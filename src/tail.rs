@@ -18,7 +18,6 @@ mod sight;
 
 use crate::chain::{Chain, Hinted};
 use crate::cursor::{Cursor, SegmentId, Span};
-use crate::disk;
 use crate::name::{WatchedName, is_absence};
 use crate::news::{News, Note};
 use crate::roots::{self, Place, Roots};
@@ -69,6 +68,8 @@ pub struct Lent<'a> {
     pub news: &'a mut News,
     /// The time at the beginning of the turn.
     pub now: Instant,
+    /// The last time that the disk brought something to somebody.
+    pub came: Option<Instant>,
     /// `--drain-grace`.
     pub drain_grace: Duration,
 }
@@ -161,7 +162,11 @@ impl Tail {
 
     /// How long to leave a segment alone that could not be looked at.
     pub fn pause(&self, id: SegmentId, now: Instant) -> Duration {
-        disk::pause(self.chain.get(id).cold_since.unwrap_or(now), now)
+        let held = self.chain.get(id);
+        match held.wait {
+            Some(wait) if held.failures == 0 => wait.pause(now),
+            _ => files::FAILURE_PAUSE,
+        }
     }
 
     /// How many bytes there are for a client at `cursor`.

@@ -32,6 +32,8 @@ pub struct Tails {
     open_segments: usize,
     /// Tails with files that were deleted: they may hold space.
     with_deleted: BTreeSet<TailKey>,
+    /// The last time that the disk brought something to somebody.
+    came: Option<Instant>,
     drain_grace: Duration,
     /// `--max-held`, in bytes.
     max_held: u64,
@@ -75,6 +77,7 @@ impl Tails {
             unread: false,
             open_segments: 0,
             with_deleted: BTreeSet::new(),
+            came: None,
         }
     }
 
@@ -163,6 +166,12 @@ impl Tails {
     /// inotify is readable.
     pub fn note_readable(&mut self) {
         self.unread = true;
+    }
+
+    /// The last time that the disk brought something to somebody: while it does, markers are waited
+    /// for longer.
+    pub fn note_came(&mut self, came: Option<Instant>) {
+        self.came = came;
     }
 
     /// There is something to do without waiting for it.
@@ -299,6 +308,7 @@ impl Tails {
                 watch: &mut self.watch,
                 news,
                 now,
+                came: self.came,
                 drain_grace: self.drain_grace,
             },
         );

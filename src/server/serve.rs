@@ -1,7 +1,7 @@
 //! How a client is served: lined up, looked after, sent its share, parked while it waits for the
 //! disk.
 
-use super::{SCRATCH_BYTES, Server};
+use super::Server;
 use crate::clients::{At, Seat};
 use crate::cursor::Cursor;
 use crate::disk::Turn;
@@ -67,7 +67,7 @@ impl Server {
         }
     }
 
-    /// False: the client has gone, or does not want anything any more.
+    /// False: nothing was to be done: the client has gone, or waits for the disk.
     fn serve_client(&mut self, token: Token, share_bytes: usize) -> bool {
         let before = self.report.sent_bytes;
         loop {
@@ -93,25 +93,26 @@ impl Server {
         let Some(seat) = self.clients.seat(token) else {
             return false;
         };
-        let before = self.report.sent_bytes;
-        let was_seeking = seat.client.is_seeking();
-        let share = Share {
+        let mut share = Share {
             bytes,
             may_wait: self.disk.is_overdue(token, self.now),
             now: self.now,
             scratch: &mut self.scratch,
+            sent_bytes: 0,
+            searched_bytes: 0,
         };
-        let sent_bytes = &mut self.report.sent_bytes;
-        let served = seat.client.serve(&self.tails[key], share, sent_bytes);
+        let served = seat.client.serve(&self.tails[key], &mut share);
+        let got_bytes = share.sent_bytes + share.searched_bytes;
+        self.report.sent_bytes += share.sent_bytes;
         let cursor = seat.client.cursor();
         self.tails
             .moved(key, from, cursor, self.now, &mut self.news);
-        if let Served::Cold = served {
-            self.park(token, key);
-            return false;
-        }
         match served {
-            Served::Cold | Served::More => {}
+            Served::Cold => {
+                self.park(token, key);
+                return false;
+            }
+            Served::More => {}
             Served::Blocked => seat.at = At::Blocked,
             Served::Waiting => {
                 seat.at = At::Waiting(self.tails[key].wait(cursor.segment, token));
@@ -125,8 +126,7 @@ impl Server {
             Served::Cut(cut) => self.cut(token, &cut),
             Served::Closed(why) => self.close(token, why),
         }
-        let searched_bytes = if was_seeking { SCRATCH_BYTES as u64 } else { 0 };
-        self.leave_disk(token, self.report.sent_bytes - before + searched_bytes);
+        self.leave_disk(token, got_bytes);
         true
     }
 
@@ -154,6 +154,7 @@ impl Server {
         if !self.disk.leave(token, bytes, self.now) {
             return;
         }
+        self.tails.note_came(self.disk.came());
         while let Some(next) = self.disk.next_in_line() {
             match self.clients.seat(next) {
                 Some(seat) if seat.at == At::Parked => self.line_up(next),
@@ -185,6 +186,8 @@ impl Server {
             seat.at = At::Parked;
             let pause = self.tails[key].pause(cursor.segment, self.now);
             self.schedule.arm(Due::Cold(token), self.now + pause);
+            // Whoever comes next may ask meanwhile.
+            self.leave_disk(token, 0);
             return None;
         }
         Some((key, cursor))

@@ -3,7 +3,7 @@
 use super::{Lent, Tail};
 use crate::chain::{Hinted, SEGMENTS_MAX};
 use crate::cursor::SegmentId;
-use crate::disk;
+use crate::disk::{self, Wait};
 use crate::error::reason;
 use crate::finish::{Evidence, Rule, Verdict};
 use crate::marker::Seen;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// A file that cannot be looked at (fstat, its marker) is tried again after a pause, and then its
 /// clients are closed.
 const FAILURES_MAX: u32 = 5;
-const FAILURE_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 
 impl Tail {
     /// Looks at the files that events hint at, and judges if something has happened to one that has
@@ -82,7 +82,7 @@ impl Tail {
         let is_to_come = newest.segment.is_to_come();
         // Those who wait for a file to come are at its start already.
         if is_to_come && (begin == 0 || newest.clients() == 0) {
-            (newest.begin, newest.segment) = (begin, segment);
+            newest.replace(begin, segment);
             if newest.id > 0 {
                 self.note_replaced(lent);
             }
@@ -114,7 +114,8 @@ impl Tail {
     /// `None`: that cannot be told now.
     pub(super) fn recall(&mut self, identity: Identity, lent: &mut Lent) -> Option<Seen> {
         if let Some(index) = self.chain.position(identity) {
-            if !self.measure(index, Depth::Marker, lent) {
+            // It may wait: seldom has a file that comes back so soon left memory.
+            if !self.measure_within(index, Depth::Marker, true, lent) {
                 return None;
             }
             let held = self.chain.at(index);
@@ -150,32 +151,43 @@ impl Tail {
     /// False: it could not be looked at. It stays as it was until it can be, or is given up.
     pub(super) fn measure(&mut self, index: usize, depth: Depth, lent: &mut Lent) -> bool {
         let held = self.chain.at(index);
+        held.wait = held.wait.filter(|wait| !wait.is_forgotten(lent.now));
+        let may_wait = held
+            .wait
+            .is_some_and(|wait| wait.is_overdue(lent.came, lent.now));
+        self.measure_within(index, depth, may_wait, lent)
+    }
+
+    /// The same; `may_wait`: even if the disk has to be waited for.
+    fn measure_within(
+        &mut self,
+        index: usize,
+        depth: Depth,
+        may_wait: bool,
+        lent: &mut Lent,
+    ) -> bool {
+        let held = self.chain.at(index);
         held.tried = Some(lent.now);
         let offset = held.segment.end();
-        let since = held
-            .cold_since
-            .filter(|since| !disk::is_forgotten(*since, lent.now));
-        let may_wait = since.is_some_and(|since| disk::is_overdue(since, lent.now));
         let began = may_wait.then(Instant::now);
         let measured = match held.segment.measure(depth, may_wait) {
             Ok(measured) => measured,
             Err(error) => {
-                self.fail_to_measure(index, &error, lent);
+                self.fail_to_measure(index, &error, may_wait, lent);
                 return false;
             }
         };
-        held.failures = 0;
         if measured == Measured::Quiet {
             return true;
         }
         if measured == Measured::Cold || !held.segment.is_marked() {
-            let since = since.unwrap_or(lent.now);
-            held.cold_since = Some(since);
-            let again = lent.now + disk::pause(since, lent.now);
+            let wait = *held.wait.get_or_insert(Wait::since(lent.now));
+            let again = lent.now + wait.pause(lent.now);
             lent.news.soon.push((self.key, again));
         } else {
-            held.cold_since = since.filter(|_| began.is_some_and(disk::was_quick));
+            held.wait = held.wait.filter(|_| began.is_some_and(disk::was_quick));
             held.checked = Some(lent.now);
+            held.failures = 0;
         }
         match measured {
             Measured::Cold => return false,
@@ -196,11 +208,17 @@ impl Tail {
         true
     }
 
-    /// ENOMEM passes; EIO, as a rule, does not.
-    fn fail_to_measure(&mut self, index: usize, error: &io::Error, lent: &mut Lent) {
+    /// ENOMEM passes; EIO, as a rule, does not, and never where it was waited for.
+    fn fail_to_measure(
+        &mut self,
+        index: usize,
+        error: &io::Error,
+        has_waited: bool,
+        lent: &mut Lent,
+    ) {
         let held = self.chain.at(index);
         held.failures += 1;
-        if held.failures < FAILURES_MAX {
+        if held.failures < FAILURES_MAX && !has_waited {
             lent.news.soon.push((self.key, lent.now + FAILURE_PAUSE));
             return;
         }
