@@ -45,9 +45,9 @@ pub struct Held {
     pub rotated: Option<Rotated>,
     /// Those who have everything go on to the next one.
     pub finished: Option<Rule>,
-    /// The last turn in which it was looked at, with whatever result.
+    /// The last time that it was looked at, with whatever result.
     pub tried: Option<Instant>,
-    /// The last turn in which its marker was right. What is sent in that turn was there then.
+    /// The last time that its marker was right.
     pub checked: Option<Instant>,
     /// Its marker is waited for, or was a moment ago.
     pub wait: Option<Wait>,

@@ -100,6 +100,11 @@ impl Client {
         matches!(self.phase, Phase::Seek { .. })
     }
 
+    /// It had everything until new data woke it.
+    pub fn is_live(&self) -> bool {
+        self.heat == Heat::Live
+    }
+
     /// Nothing more is sent to it.
     pub fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Drain { .. })
@@ -132,7 +137,7 @@ impl Client {
     }
 
     /// Does a share of what there is to do: searches or sends. Its segment was looked at
-    /// in this turn; it may be in a later one then.
+    /// before; it may be in a later one then.
     pub fn serve(&mut self, tail: &Tail, share: &mut Share) -> Served {
         match self.phase {
             Phase::Seek { start, scan } => self.seek(start, scan, tail, share),

@@ -57,7 +57,9 @@ pub struct Server {
     limits: Limits,
     report: Report,
     header_timeout: Duration,
-    /// The time at the beginning of the turn.
+    /// When the turn began, and its time: that is set anew when those are served who were not woken
+    /// by a look of this turn.
+    turn_began: Instant,
     now: Instant,
     /// The operator wants something.
     has_signals: bool,
@@ -106,6 +108,7 @@ impl Server {
             limits,
             report,
             header_timeout,
+            turn_began: Instant::now(),
             now: Instant::now(),
             has_signals: false,
             is_accept_paused: false,
@@ -132,7 +135,8 @@ impl Server {
                 Err(error) => return Err(Fatal::io("cannot wait for events", &error)),
                 Ok(()) => {}
             }
-            self.now = Instant::now();
+            self.turn_began = Instant::now();
+            self.now = self.turn_began;
             self.report.turns += 1;
             events.iter().for_each(|event| self.note(event));
             self.heed_signals();

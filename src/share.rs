@@ -22,7 +22,8 @@ pub struct Share<'a> {
     pub bytes: usize,
     /// It has waited long enough for what is not in the page cache: now the read may wait.
     pub may_wait: bool,
-    /// The time at the beginning of the turn.
+    /// The time at which serving began in this turn: who goes on to another segment may have what
+    /// was looked at since.
     pub now: Instant,
     /// To read into; not kept.
     pub scratch: &'a mut [u8],

@@ -150,14 +150,14 @@ impl Tail {
         self.chain.span(id)
     }
 
-    /// Whether a segment was found to be what it was in the turn that began at `now`.
-    pub fn is_checked(&self, id: SegmentId, now: Instant) -> bool {
-        self.chain.get(id).checked == Some(now)
+    /// Whether a segment was found to be what it was, then or later.
+    pub fn is_checked(&self, id: SegmentId, since: Instant) -> bool {
+        self.chain.get(id).checked.is_some_and(|at| at >= since)
     }
 
-    /// Whether that was tried in the turn that began at `now`.
-    pub fn was_tried(&self, id: SegmentId, now: Instant) -> bool {
-        self.chain.get(id).tried == Some(now)
+    /// Whether that was tried.
+    pub fn was_tried(&self, id: SegmentId, since: Instant) -> bool {
+        self.chain.get(id).tried.is_some_and(|at| at >= since)
     }
 
     /// How long to leave a segment alone that could not be looked at.

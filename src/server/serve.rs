@@ -13,6 +13,7 @@ use crate::watch::TailKey;
 use mio::Token;
 
 use std::mem;
+use std::time::Instant;
 
 /// What one serve may send while somebody waits for new data, and what a client may be behind and
 /// still be served with those at the live end. They wait for one of these and never for more: 10 to
@@ -47,6 +48,7 @@ impl Server {
     /// All followers first; then one share of backlog, so that a follower never waits for more than
     /// that.
     pub(super) fn serve(&mut self) {
+        self.now = Instant::now();
         for _ in 0..self.schedule.len(Lane::Followers) {
             let Some(token) = self.schedule.pop(Lane::Followers) else {
                 break;
@@ -169,11 +171,15 @@ impl Server {
     /// be what it was.
     ///
     /// A look that wakes followers has seen to that for all of them. Others are looked after now:
-    /// without it they could be sent what was written after a truncation.
+    /// what they get may have been truncated and written anew since that look.
     fn checked_cursor(&mut self, token: Token) -> Option<(TailKey, Cursor)> {
         let seat = self.clients.seat(token).filter(is_ready)?;
         let (key, cursor) = (seat.tail?, seat.client.cursor());
-        if self.tails[key].is_checked(cursor.segment, self.now) {
+        let since = match seat.client.is_live() {
+            true => self.turn_began,
+            false => self.now,
+        };
+        if self.tails[key].is_checked(cursor.segment, since) {
             return Some((key, cursor));
         }
         self.tails
