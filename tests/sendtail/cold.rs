@@ -6,6 +6,7 @@ mod bad_sector;
 
 // Clients that leave, files that change and a server that ends, all while the disk is busy.
 mod meanwhile;
+mod never;
 
 // A follower's own file, of which the bytes before the end are not cached.
 mod marker;
