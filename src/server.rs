@@ -57,9 +57,9 @@ pub struct Server {
     limits: Limits,
     report: Report,
     header_timeout: Duration,
-    /// When the turn began, and its time: that is set anew when those are served who were not woken
-    /// by a look of this turn.
+    /// When the turn began: followers that its looks have woken may have what was checked since.
     turn_began: Instant,
+    /// The turn's time; set anew when serving begins, for all others are checked from then on.
     now: Instant,
     /// The operator wants something.
     has_signals: bool,

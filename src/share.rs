@@ -36,7 +36,7 @@ pub struct Share<'a> {
 /// wait starts to read what it does not find (measured): so little that it costs others nothing.
 const CLOSE_BYTES: usize = 64 << 10;
 
-/// What comes into memory and leaves it at once, or less.
+/// No part of a page is in memory without the rest. Where pages are larger, this is on the safe side.
 const PAGE_BYTES: u64 = 4096;
 
 /// What is known of where the next bytes are.

@@ -114,43 +114,22 @@ fn beside_cold_readers(readers: usize) -> Result<(), Late> {
     Late::if_over(took, allowed, "the readers have everything")
 }
 
-/// The follower of the same file is the one who would wait for the search's page.
 #[test]
 fn followers_are_on_time_beside_a_search_through_cold_pages() {
-    in_time(beside_a_search);
-}
-
-fn beside_a_search() -> Result<(), Late> {
     const BACK: usize = 2_000_000;
-    let Some(disk) = SlowDisk::new(BYTES_A_SECOND) else {
-        return Ok(());
-    };
-    let log = disk.cold("log", &*LINES);
-    let server = disk.server(&[], &[&log]);
-    let mut followers = Followers::of(&server, &log, "");
-    drop_cached(&log);
-    let before = disk.bytes_read();
-    let mut searcher = server.ask(format!("-{BACK}\n"));
-    server.wait_for_request(&searcher);
-    let start = Instant::now();
-    followers.append_until_served(&searcher);
-    let took = start.elapsed();
-    eprintln!("found after {took:?}");
-    let read = disk.bytes_read() - before;
-    assert!(read >= (BACK * LINE) as u64, "{read} bytes were not cached");
-    searcher.expect(&LINES[(COUNT - BACK) * LINE..]);
-    followers.check()?;
-    let allowed = Duration::from_secs_f64((BACK * LINE) as f64 / BYTES_A_SECOND as f64 / 0.7);
-    Late::if_over(took, allowed, "it is found")
+    let found = &LINES[(COUNT - BACK) * LINE..];
+    in_time(|| beside_a_search(&format!("-{BACK}"), BACK, found));
 }
 
 #[test]
 fn followers_are_on_time_beside_a_search_forwards_through_cold_pages() {
-    in_time(beside_a_search_forwards);
+    const FORWARDS: usize = 1_500_000;
+    let found = &LINES[FORWARDS * LINE..];
+    in_time(|| beside_a_search(&format!("+{}", FORWARDS + 1), FORWARDS, found));
 }
 
-fn beside_a_search_forwards() -> Result<(), Late> {
-    const FORWARDS: usize = 1_500_000;
+/// The follower of the same file is the one who would wait for the search's page.
+fn beside_a_search(request: &str, lines: usize, found: &[u8]) -> Result<(), Late> {
     let Some(disk) = SlowDisk::new(BYTES_A_SECOND) else {
         return Ok(());
     };
@@ -159,19 +138,19 @@ fn beside_a_search_forwards() -> Result<(), Late> {
     let mut followers = Followers::of(&server, &log, "");
     drop_cached(&log);
     let before = disk.bytes_read();
-    let mut searcher = server.ask(format!("+{}\n", FORWARDS + 1));
+    let mut searcher = server.ask(format!("{request}\n"));
     server.wait_for_request(&searcher);
+    let start = Instant::now();
     followers.append_until_served(&searcher);
-    let read = disk.bytes_read() - before;
-    assert!(
-        read >= (FORWARDS * LINE) as u64,
-        "{read} bytes were not cached"
-    );
-    searcher.expect(&LINES[FORWARDS * LINE..]);
-    followers.check()
+    let took = start.elapsed();
+    let (searched, read) = ((lines * LINE) as u64, disk.bytes_read() - before);
+    assert!(read >= searched, "{read} bytes were not cached");
+    searcher.expect(found);
+    followers.check()?;
+    let allowed = Duration::from_secs_f64(searched as f64 / BYTES_A_SECOND as f64 / 0.7);
+    Late::if_over(took, allowed, "it is found")
 }
 
-/// Less than a chunk of backlog looks like what a follower has to get.
 #[test]
 fn followers_are_on_time_beside_clients_of_small_cold_files() {
     in_time(beside_small_files);
