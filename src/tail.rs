@@ -184,6 +184,11 @@ impl Tail {
         self.undecided.filter(|_| !self.chain.is_deserted())
     }
 
+    /// The last look has left something open.
+    pub fn is_undecided(&self) -> bool {
+        self.undecided.is_some()
+    }
+
     /// A client begins in the newest segment.
     pub fn enter(&mut self) -> SegmentId {
         self.chain.enter()

@@ -114,7 +114,7 @@ impl Tails {
         }
         // What is said of the directory already is not for the new one.
         self.unread = true;
-        self.read_hints(now);
+        self.read_hints();
         let entry = self.tails.vacant_entry();
         let key = entry.key();
         entry.insert(Followed {
@@ -181,7 +181,7 @@ impl Tails {
 
     /// Reads what inotify has and looks where it points: the turn's share of both.
     pub fn refresh(&mut self, now: Instant, news: &mut News) {
-        self.read_hints(now);
+        self.read_hints();
         for _ in 0..TURN_LOOKS_MAX.min(self.hinted.len()) {
             let Some(key) = self.hinted.pop_front() else {
                 break;
@@ -323,12 +323,22 @@ impl Tails {
     /// Looks at what bore the name since the last time, and at what does now. What is opened counts
     /// only if no event has come for it meanwhile.
     fn look(&mut self, key: TailKey, now: Instant, news: &mut News) -> io::Result<()> {
+        if self.tails[key].tail.is_undecided() {
+            // Time decides only what no event does: this process may have stood still for longer
+            // than was to be waited.
+            self.unread = true;
+            self.read_hints();
+            if self.unread {
+                self.look_later(key, now);
+                return Ok(());
+            }
+        }
         for _ in 0..SIGHTINGS_MAX {
             let Some(sighting) = self.lend(key, now, news, Tail::sight)? else {
                 return Ok(());
             };
             self.unread = true;
-            self.read_hints(now);
+            self.read_hints();
             if self.unread {
                 // There is more than a turn's share: what has come meanwhile is not known yet.
                 break;
@@ -337,9 +347,14 @@ impl Tails {
                 return Ok(());
             }
         }
+        self.look_later(key, now);
+        Ok(())
+    }
+
+    /// There are more events than a turn's share, or the name changes faster than it is opened.
+    fn look_later(&mut self, key: TailKey, now: Instant) {
         self.tails[key].tail.postpone(now);
         self.tails[key].line_up(key, &mut self.hinted);
-        Ok(())
     }
 
     /// The same for a name that has clients, who wait whatever the failure; and then at its files.
@@ -362,7 +377,7 @@ impl Tails {
         self.keys.remove(followed.tail.place());
     }
 
-    fn read_hints(&mut self, now: Instant) {
+    fn read_hints(&mut self) {
         for _ in 0..TURN_READS_MAX {
             if !self.unread {
                 return;
@@ -377,7 +392,7 @@ impl Tails {
                 let Some(followed) = tails.get_mut(key) else {
                     return false;
                 };
-                let (matters, is_chasing) = followed.note(hint, now);
+                let (matters, is_chasing) = followed.note(hint);
                 if matters {
                     followed.line_up(key, hinted);
                 }
@@ -397,10 +412,11 @@ impl Tails {
 
 impl Followed {
     /// Whether it is to be followed up, and whether all events of the directory matter for now.
-    fn note(&mut self, hint: Hint, now: Instant) -> (bool, bool) {
+    fn note(&mut self, hint: Hint) -> (bool, bool) {
         match hint {
             Hint::File(_, id, event) => (self.tail.note_file(id, event), false),
-            Hint::Name(_, id, moved) => (true, self.tail.note_name(id, moved, now)),
+            // The turn may have begun long before.
+            Hint::Name(_, id, moved) => (true, self.tail.note_name(id, moved, Instant::now())),
             Hint::All => (false, false),
         }
     }

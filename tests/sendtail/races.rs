@@ -3,7 +3,8 @@
 //! Every call that the server makes at a client's arrival, at an append and at a rotation has its
 //! turn, with everything that can happen to a file.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -81,6 +82,35 @@ fn what_happens_while_two_rotations_are_looked_at_is_seen() {
 #[test]
 fn what_happens_while_the_last_writer_is_waited_for_is_seen() {
     everywhere(Cause::RotationBeforeWriter);
+}
+
+/// Where a file went that is not where it should be is awaited for a moment only. If the server
+/// stands still meanwhile, the event has come all the same.
+#[test]
+fn an_event_that_came_while_the_server_stood_still_counts() {
+    if !has_program("strace") {
+        return;
+    }
+    let (server, mut log, _directory) = begin(Cause::Order);
+    let stop = "inject=read:signal=SIGSTOP:when=1";
+    let mut tracer = Tracer::attach(&server, &["-e", CALLS, "-e", stop]);
+    server.signal(Signal::SIGSTOP);
+    wait_until("the server stops", || tracer.stops() == 1);
+    let away = log.path.with_extension("away");
+    log.rename();
+    log.create(2);
+    fs::rename(&log.path, &away).expect("it is ours");
+    server.signal(Signal::SIGCONT);
+    wait_until("the server has read that", || tracer.stops() == 2);
+    fs::rename(&away, &log.path).expect("it is ours");
+    // Longer than the second half of a rename is waited for.
+    std::thread::sleep(Duration::from_millis(20));
+    tracer.detach();
+    server.signal(Signal::SIGCONT);
+    settle(&server);
+    log.settle();
+    assert_eq!(log.take_cut().len(), 0);
+    assert_eq!(server.totals("gaps"), 0);
 }
 
 fn everywhere(cause: Cause) {
