@@ -1,4 +1,4 @@
-//! TCP and unix listeners.
+//! TCP and unix listeners, inherited ones too.
 
 use crate::cli::Address;
 use crate::error::{Escaped, Fatal};
@@ -9,16 +9,20 @@ use mio::net::{TcpListener, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, listen,
-    setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, bind,
+    getsockname, getsockopt, listen, setsockopt, socket, sockopt,
 };
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,11 +38,12 @@ enum Listening {
     Unix(UnixListener, SocketFile),
 }
 
-/// The name of a unix socket, removed with it.
+/// The name of a unix socket, removed with it if we have made it.
 struct SocketFile {
     path: PathBuf,
-    /// Device and inode, so that another server's socket of the same name is left alone.
-    identity: (u64, u64),
+    /// Device and inode, so that another server's socket of the same name is left alone. `None`: it
+    /// was inherited, and is its maker's.
+    identity: Option<(u64, u64)>,
 }
 
 /// A free port may be taken on the second address by somebody else; then another one is tried.
@@ -47,19 +52,37 @@ const PORT_ATTEMPTS_MAX: u32 = 16;
 /// Probes that stay unanswered before a peer is given up.
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// Binds `addresses`, or loopback on IPv4 and, where there is IPv6, on IPv6. Port 0 is one free
-/// port for all of them.
+/// Takes `inherited` sockets and binds `addresses`. If there are neither, loopback on IPv4 and,
+/// where there is IPv6, on IPv6. Port 0 is one free port for all that is bound.
 pub fn listen_on(
+    inherited: Vec<OwnedFd>,
     addresses: &[Address],
     port: u16,
     keepalive: Duration,
 ) -> Result<Vec<Listener>, Fatal> {
+    let inherited = inherited.into_iter().map(|socket| {
+        let what = format!("cannot use inherited descriptor {}", socket.as_raw_fd());
+        adopt(socket, keepalive).map_err(|error| Fatal::io(what, &error))
+    });
+    let mut listeners = inherited.collect::<Result<Vec<Listener>, Fatal>>()?;
+    let is_default = addresses.is_empty() && listeners.is_empty();
+    let addresses = match is_default {
+        true => &Address::DEFAULT,
+        false => addresses,
+    };
+    listeners.extend(bind_with_one_port(addresses, port, keepalive, is_default)?);
+    Ok(listeners)
+}
+
+fn bind_with_one_port(
+    addresses: &[Address],
+    port: u16,
+    keepalive: Duration,
+    is_default: bool,
+) -> Result<Vec<Listener>, Fatal> {
     let mut attempts = 0;
     loop {
-        let bound = match addresses {
-            [] => bind_all(&Address::DEFAULT, port, keepalive, true),
-            _ => bind_all(addresses, port, keepalive, false),
-        };
+        let bound = bind_all(addresses, port, keepalive, is_default);
         match bound {
             Err(Unbound { error, .. })
                 if port == 0 && is_in_use(&error) && attempts < PORT_ATTEMPTS_MAX =>
@@ -111,8 +134,60 @@ fn bind_all(
     Ok(listeners)
 }
 
-/// What accepted connections inherit is set here once, and not by five calls for each of them
-/// (tcp(7)).
+/// A socket that whoever started this process has bound.
+fn adopt(socket: OwnedFd, keepalive: Duration) -> io::Result<Listener> {
+    let is_stream = getsockopt(&socket, sockopt::SockType)? == SockType::Stream;
+    if !is_stream || !getsockopt(&socket, sockopt::AcceptConn)? {
+        return Err(io::Error::other("not a listening stream socket"));
+    }
+    let address = getsockname::<SockaddrStorage>(socket.as_raw_fd())?;
+    let socket = match address.family() {
+        Some(AddressFamily::Inet | AddressFamily::Inet6) => {
+            set_inherited_options(&socket, keepalive)?;
+            let listener = std::net::TcpListener::from(socket);
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Listening::Tcp(TcpListener::from_std(listener), address)
+        }
+        Some(AddressFamily::Unix) => {
+            let listener = net::UnixListener::from(socket);
+            listener.set_nonblocking(true)?;
+            let file = SocketFile {
+                path: shown_path(&listener.local_addr()?),
+                identity: None,
+            };
+            Listening::Unix(UnixListener::from_std(listener), file)
+        }
+        _ => return Err(io::Error::other("neither a TCP nor a unix socket")),
+    };
+    Ok(Listener {
+        socket,
+        is_due: false,
+    })
+}
+
+/// An abstract name as ss(8) shows it: `@name`.
+fn shown_path(address: &net::SocketAddr) -> PathBuf {
+    match (address.as_pathname(), address.as_abstract_name()) {
+        (Some(path), _) => path.into(),
+        (None, Some(name)) => OsStr::from_bytes(&[b"@", name].concat()).into(),
+        (None, None) => "@".into(),
+    }
+}
+
+/// What accepted connections inherit is set once on the listener, and not by five calls for each of
+/// them (tcp(7)).
+fn set_inherited_options(socket: &impl AsFd, keepalive: Duration) -> io::Result<()> {
+    setsockopt(socket, sockopt::TcpNoDelay, &true)?;
+    setsockopt(socket, sockopt::KeepAlive, &true)?;
+    let idle_seconds = keepalive.as_secs() as u32;
+    let interval_seconds = (idle_seconds / 4).max(1);
+    setsockopt(socket, sockopt::TcpKeepIdle, &idle_seconds)?;
+    setsockopt(socket, sockopt::TcpKeepInterval, &interval_seconds)?;
+    setsockopt(socket, sockopt::TcpKeepCount, &KEEPALIVE_PROBES)?;
+    Ok(())
+}
+
 fn bind_tcp(address: SocketAddr, keepalive: Duration) -> io::Result<Listener> {
     let family = if address.is_ipv4() {
         AddressFamily::Inet
@@ -126,16 +201,7 @@ fn bind_tcp(address: SocketAddr, keepalive: Duration) -> io::Result<Listener> {
         // Otherwise 0.0.0.0 and :: together are "address in use".
         setsockopt(&descriptor, sockopt::Ipv6V6Only, &true)?;
     }
-    setsockopt(&descriptor, sockopt::TcpNoDelay, &true)?;
-    setsockopt(&descriptor, sockopt::KeepAlive, &true)?;
-    let idle_seconds = keepalive.as_secs() as u32;
-    setsockopt(&descriptor, sockopt::TcpKeepIdle, &idle_seconds)?;
-    setsockopt(
-        &descriptor,
-        sockopt::TcpKeepInterval,
-        &(idle_seconds / 4).max(1),
-    )?;
-    setsockopt(&descriptor, sockopt::TcpKeepCount, &KEEPALIVE_PROBES)?;
+    set_inherited_options(&descriptor, keepalive)?;
     bind(descriptor.as_raw_fd(), &SockaddrStorage::from(address))?;
     listen(&descriptor, Backlog::MAXCONN)?;
     let listener = TcpListener::from_std(descriptor.into());
@@ -161,7 +227,7 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
     let metadata = fs::symlink_metadata(path)?;
     let file = SocketFile {
         path: path.to_path_buf(),
-        identity: (metadata.dev(), metadata.ino()),
+        identity: Some((metadata.dev(), metadata.ino())),
     };
     Ok(Listener {
         socket: Listening::Unix(listener, file),
@@ -204,7 +270,11 @@ impl Listener {
     pub fn accept(&self) -> io::Result<(Socket, Peer)> {
         match &self.socket {
             Listening::Tcp(listener, _) => {
-                let (stream, address) = listener.accept()?;
+                let (stream, mut address) = listener.accept()?;
+                // An inherited socket may take IPv4 clients as well, under IPv6 addresses.
+                if let IpAddr::V4(ip) = address.ip().to_canonical() {
+                    address.set_ip(ip.into());
+                }
                 Ok((Socket::Tcp(stream), Peer::Ip(address)))
             }
             Listening::Unix(listener, _) => {
@@ -234,7 +304,8 @@ impl fmt::Display for Listener {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let is_ours = |metadata: fs::Metadata| (metadata.dev(), metadata.ino()) == self.identity;
+        let identity = |metadata: &fs::Metadata| Some((metadata.dev(), metadata.ino()));
+        let is_ours = |metadata: fs::Metadata| identity(&metadata) == self.identity;
         if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
             let _ = fs::remove_file(&self.path);
         }

@@ -20,6 +20,7 @@ mod error;
 mod limits;
 mod listen;
 mod signals;
+mod systemd;
 
 // The loop, and what it keeps.
 mod server;
@@ -105,6 +106,8 @@ fn fail(why: &str, status: u8) -> ExitCode {
 }
 
 fn serve(cli: Cli) -> Result<(), Fatal> {
+    // Before any descriptor is opened that could bear one of their numbers.
+    let inherited = systemd::inherited_sockets()?;
     report::init_log(cli.verbose, cli.quiet);
     let signals =
         Signals::take_over().map_err(|error| Fatal::io("cannot take signals over", &error))?;
@@ -113,7 +116,7 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
     let keepalive = cli.keepalive();
     let (drain_grace, max_held) = (cli.drain_grace(), cli.max_held);
     let roots = Roots::new(cli.paths)?;
-    let listeners = listen::listen_on(&cli.bind, cli.port, keepalive)?;
+    let listeners = listen::listen_on(inherited, &cli.bind, cli.port, keepalive)?;
     let listening: String = listeners
         .iter()
         .map(|listener| format!("listening {listener}\n"))
@@ -122,5 +125,6 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
     let report = Report::new(drain_grace);
     let server = Server::new(signals, listeners, tails, limits, report, header_timeout)?;
     let _ = std::io::stdout().write_all(listening.as_bytes());
+    systemd::notify_ready();
     server.run()
 }

@@ -1,12 +1,12 @@
 //! The system calls that no library of ours offers: the only `unsafe` of the program.
 //!
-//! All of them are made on borrowed descriptors with memory that outlives the call, and every
-//! answer is checked.
+//! The calls are made on borrowed descriptors with memory that outlives them, and every answer is
+//! checked.
 
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Takes a read lease on a file opened for reading only (fcntl(2), F_SETLEASE). Gives it back at
 /// once with `drop_lease`: who opens the file for writing meanwhile waits for that.
@@ -42,6 +42,14 @@ pub fn read_cached(file: BorrowedFd, buffer: &mut [u8], offset: u64) -> io::Resu
         )
     };
     usize::try_from(read).map_err(|_| io::Error::last_os_error())
+}
+
+/// Takes over a descriptor that this process was started with. To be called once for each of them,
+/// before the process opens any of its own: then nobody else in it owns the number.
+pub fn adopt(descriptor: RawFd) -> OwnedFd {
+    // SAFETY: see above; `main` asks for them before all else. That the number is open was found
+    // out by whoever has listed it.
+    unsafe { OwnedFd::from_raw_fd(descriptor) }
 }
 
 fn set_lease(file: BorrowedFd, kind: libc::c_int) -> io::Result<()> {

@@ -6,6 +6,7 @@ use crate::news::{Loss, LossKind};
 use crate::outcome::{Closed, Cut};
 use crate::request::Refusal;
 use crate::schedule::Due;
+use crate::systemd;
 
 use mio::Token;
 
@@ -170,6 +171,7 @@ impl Server {
 
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
+        systemd::notify_stopping();
         self.listeners.clear();
         self.report.stopping(self.clients.len());
         self.is_over = self.clients.len() == 0;
