@@ -9,7 +9,7 @@ use crate::disk::Wait;
 use crate::finish::{Rotated, Rule, Writers};
 use crate::marker::Seen;
 use crate::open_file::Identity;
-use crate::roots;
+use crate::paths;
 use crate::segment::{Depth, Measured, Segment};
 use crate::watch::{TailKey, Watch, WatchId};
 
@@ -405,7 +405,7 @@ impl Held {
         };
         if !self.watch.is_some_and(|id| watch.has(id)) {
             self.watch = None;
-            self.watch = Some(watch.add_file(&roots::descriptor_path(file), tail)?);
+            self.watch = Some(watch.add_file(&paths::descriptor_path(file), tail)?);
         }
         Ok(())
     }

@@ -56,6 +56,10 @@ pub struct Cli {
     #[arg(long, value_name = "BYTES", default_value = "1G", value_parser = parse_size)]
     pub max_held: u64,
 
+    /// Do without the sandbox (Landlock) that keeps the process to reading what is served
+    #[arg(long)]
+    pub no_sandbox: bool,
+
     /// Say more on stderr; repeatable
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,

@@ -284,6 +284,14 @@ impl Listener {
         }
     }
 
+    /// The path of a unix socket that we have made, and remove.
+    pub fn own_path(&self) -> Option<&Path> {
+        match &self.socket {
+            Listening::Unix(_, file) if file.identity.is_some() => Some(&file.path),
+            _ => None,
+        }
+    }
+
     /// Only processes of this host can connect.
     pub fn is_local(&self) -> bool {
         match &self.socket {

@@ -19,6 +19,7 @@ mod cli;
 mod error;
 mod limits;
 mod listen;
+mod sandbox;
 mod signals;
 mod systemd;
 
@@ -56,6 +57,7 @@ mod open_file;
 
 mod name;
 mod news;
+mod paths;
 mod roots;
 mod watch;
 
@@ -65,13 +67,16 @@ mod sys;
 use cli::{Cli, Instead};
 use error::Fatal;
 use limits::Limits;
+use listen::Listener;
 use report::Report;
 use roots::Roots;
+use sandbox::{Enforced, Sandbox};
 use server::Server;
 use signals::Signals;
 use tails::Tails;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 const FAILURE: u8 = 1;
@@ -113,18 +118,36 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
         Signals::take_over().map_err(|error| Fatal::io("cannot take signals over", &error))?;
     let limits = Limits::new(cli.max_clients)?;
     let header_timeout = cli.header_timeout();
-    let keepalive = cli.keepalive();
-    let (drain_grace, max_held) = (cli.drain_grace(), cli.max_held);
-    let roots = Roots::new(cli.paths)?;
-    let listeners = listen::listen_on(inherited, &cli.bind, cli.port, keepalive)?;
+    let mut roots = Roots::new(&cli.paths)?;
+    let listeners = listen::listen_on(inherited, &cli.bind, cli.port, cli.keepalive())?;
+    let report = Report::new(cli.drain_grace());
+    if !cli.no_sandbox {
+        confine(&cli.paths, &listeners, &mut roots, &report)?;
+    }
     let listening: String = listeners
         .iter()
         .map(|listener| format!("listening {listener}\n"))
         .collect();
-    let tails = Tails::new(roots, drain_grace, max_held);
-    let report = Report::new(drain_grace);
+    let tails = Tails::new(roots, cli.drain_grace(), cli.max_held);
     let server = Server::new(signals, listeners, tails, limits, report, header_timeout)?;
     let _ = std::io::stdout().write_all(listening.as_bytes());
     systemd::notify_ready();
     server.run()
+}
+
+/// From here on nothing can be opened but what is to be served.
+fn confine(
+    paths: &[PathBuf],
+    listeners: &[Listener],
+    roots: &mut Roots,
+    report: &Report,
+) -> Result<(), Fatal> {
+    let sockets = listeners.iter().filter_map(Listener::own_path);
+    let sandbox = Sandbox::new(paths, sockets)?;
+    let enforced = sandbox.enter()?;
+    if enforced != Enforced::No {
+        roots.note_sandbox();
+    }
+    report.sandbox(&sandbox, enforced);
+    Ok(())
 }

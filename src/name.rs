@@ -1,7 +1,7 @@
 //! A name in a directory, watched wherever that directory is now, and the files that bore it.
 
 use crate::open_file::Identity;
-use crate::roots;
+use crate::paths;
 use crate::rotation::{Change, Rotation};
 use crate::watch::{TailKey, Watch, WatchId};
 
@@ -26,7 +26,7 @@ impl WatchedName {
     pub fn new(path: &Path) -> WatchedName {
         let name = path.file_name().unwrap_or_default().to_os_string();
         WatchedName {
-            directory: roots::parent(path).to_path_buf(),
+            directory: paths::parent(path).to_path_buf(),
             rotation: Rotation::new(&name),
             name,
             watched: None,

@@ -12,6 +12,7 @@ use crate::finish::Rule;
 use crate::news::Note;
 use crate::outcome::{Closed, Cut};
 use crate::request::Refusal;
+use crate::sandbox::{Enforced, Sandbox};
 use crate::socket::Peer;
 
 use env_logger::{Env, Target};
@@ -130,6 +131,24 @@ impl Report {
 
     pub fn only_local(&self) {
         info!("serving this host only; -b 0.0.0.0 or -b :: opens the port to others");
+    }
+
+    /// How far the process is confined, where that is not all that was asked for.
+    pub fn sandbox(&self, sandbox: &Sandbox, enforced: Enforced) {
+        match enforced {
+            Enforced::Whole => {}
+            Enforced::Part => {
+                info!("sandbox: this kernel enforces a part of it, Linux 6.12 and later all")
+            }
+            Enforced::No => return info!("no sandbox: this kernel has no Landlock"),
+        }
+        for directory in &sandbox.topmost {
+            info!(
+                "sandbox: if {} is made anew, a restart is needed to serve it: the sandbox cannot \
+                 let it read all of /",
+                Escaped(directory)
+            );
+        }
     }
 
     pub fn connected(&self, peer: Peer) {

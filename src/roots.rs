@@ -10,16 +10,18 @@
 //! Roots are paths and not descriptors: a directory may be removed and made anew.
 
 use crate::error::{Escaped, Fatal, reason};
+use crate::paths::{descriptor_path, names_a_file, parent};
 use crate::request::Refusal;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
+use nix::unistd::{AccessFlags, faccessat};
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -27,6 +29,8 @@ use std::path::{Component, Path, PathBuf};
 /// The PATHs of the command line.
 pub struct Roots {
     roots: Vec<Root>,
+    /// The process is in its sandbox.
+    is_confined: bool,
 }
 
 struct Root {
@@ -85,12 +89,20 @@ const OPEN_ATTEMPTS_MAX: u32 = 16;
 impl Roots {
     /// Checks each PATH once, so that a mistake shows at start-up and not as clients that wait for
     /// ever.
-    pub fn new(paths: Vec<PathBuf>) -> Result<Roots, Fatal> {
+    pub fn new(paths: &[PathBuf]) -> Result<Roots, Fatal> {
         // Without it every file would look like one that is still to come.
         fs::metadata("/proc/self/fd")
             .map_err(|error| Fatal::io("cannot use /proc/self/fd", &error))?;
-        let roots = paths.into_iter().map(Root::new).collect::<Result<_, _>>()?;
-        Ok(Roots { roots })
+        let roots = paths.iter().map(Root::new).collect::<Result<_, _>>()?;
+        Ok(Roots {
+            roots,
+            is_confined: false,
+        })
+    }
+
+    /// From now on the sandbox may forbid what the permissions of a file do not.
+    pub fn note_sandbox(&mut self) {
+        self.is_confined = true;
     }
 
     /// Whether several PATHs can each be asked for by their last component; why not, otherwise.
@@ -170,7 +182,7 @@ impl Roots {
     /// other end.
     pub fn open(&self, place: &Place) -> io::Result<(File, Metadata)> {
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-        open_located(match self.root(place) {
+        let located = match self.root(place) {
             Root {
                 path,
                 kind: Kind::File,
@@ -179,7 +191,8 @@ impl Roots {
                 path,
                 kind: Kind::Directory,
             } => open_below(path, &place.below, flags)?,
-        })
+        };
+        self.open_located(located)
     }
 
     /// Opens the regular file `name` in `directory`, where the file of `place` is or was: one that
@@ -192,7 +205,7 @@ impl Roots {
     ) -> io::Result<(File, Metadata)> {
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let path = directory.join(name);
-        open_located(match self.root(place) {
+        let located = match self.root(place) {
             Root {
                 kind: Kind::File, ..
             } => open(&path, flags, Mode::empty())?,
@@ -210,7 +223,33 @@ impl Roots {
                 };
                 open_below(root, &below, flags)?
             }
-        })
+        };
+        self.open_located(located)
+    }
+
+    /// Opens for reading what was opened as a place, if it is a regular file.
+    fn open_located(&self, located: OwnedFd) -> io::Result<(File, Metadata)> {
+        let located = File::from(located);
+        if !located.metadata()?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        // O_NONBLOCK: a lease that somebody holds on the file would let open(2) wait for up to 45 s.
+        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+        let opened = File::options()
+            .read(true)
+            .custom_flags(flags)
+            .open(descriptor_path(&located));
+        match opened {
+            Ok(file) => {
+                let metadata = file.metadata()?;
+                Ok((file, metadata))
+            }
+            Err(error) if self.is_confined && is_forbidden_only_here(&located, &error) => {
+                let why = "not permitted by the sandbox";
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn root(&self, place: &Place) -> &Root {
@@ -219,16 +258,16 @@ impl Roots {
 }
 
 impl Root {
-    fn new(path: PathBuf) -> Result<Root, Fatal> {
+    fn new(path: &PathBuf) -> Result<Root, Fatal> {
         let cannot_open =
-            |error: io::Error| Fatal::io(format!("cannot open {}", Escaped(&path)), &error);
-        let kind = match fs::metadata(&path) {
+            |error: io::Error| Fatal::io(format!("cannot open {}", Escaped(path)), &error);
+        let kind = match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {
-                check_searchable(&path).map_err(cannot_open)?;
+                check_searchable(path).map_err(cannot_open)?;
                 Kind::Directory
             }
             Ok(metadata) if metadata.is_file() => {
-                File::open(&path).map_err(cannot_open)?;
+                File::open(path).map_err(cannot_open)?;
                 Kind::File
             }
             Ok(_) => {
@@ -236,25 +275,22 @@ impl Root {
                     "not a regular file or directory",
                 )));
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && names_a_file(&path) => {
-                check_searchable(parent(&path)).map_err(cannot_open)?;
+            Err(error) if error.kind() == io::ErrorKind::NotFound && names_a_file(path) => {
+                check_searchable(parent(path)).map_err(cannot_open)?;
                 Kind::File
             }
             Err(error) => return Err(cannot_open(error)),
         };
-        Ok(Root { path, kind })
+        Ok(Root {
+            path: path.clone(),
+            kind,
+        })
     }
 }
 
 /// A directory need not be readable for its files to be served, only to be watched.
 fn check_searchable(directory: &Path) -> io::Result<()> {
     fs::metadata(directory.join(".")).map(drop)
-}
-
-/// Whether a file can come to be at `path`: not where it ends with a slash or a dot.
-fn names_a_file(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default();
-    !name.is_empty() && path.as_os_str().as_bytes().ends_with(name.as_bytes())
 }
 
 /// Drops empty and `.` components. Absolute paths, `..` and names that start with a dot are never
@@ -278,11 +314,6 @@ fn relative(asked: &Path) -> Result<PathBuf, Unresolved> {
         true => Err(Unresolved::because("is a directory")),
         false => Ok(path),
     }
-}
-
-/// The way to a descriptor's own inode, whatever has become of its path (proc(5)).
-pub fn descriptor_path(descriptor: impl AsFd) -> PathBuf {
-    format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd()).into()
 }
 
 /// What a client is told when its file could not be opened: one answer for all that a stranger need
@@ -309,29 +340,12 @@ pub fn open_failure(error: &io::Error) -> String {
     }
 }
 
-/// The directory a path is in: `.` for a bare name.
-pub fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => path,
-    }
-}
-
-/// Opens for reading what was opened as a place, if it is a regular file.
-fn open_located(located: OwnedFd) -> io::Result<(File, Metadata)> {
-    let located = File::from(located);
-    if !located.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    // O_NONBLOCK: a lease that somebody holds on the file would let open(2) wait for up to 45 s.
-    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-    let file = File::options()
-        .read(true)
-        .custom_flags(flags)
-        .open(descriptor_path(&located))?;
-    let metadata = file.metadata()?;
-    Ok((file, metadata))
+/// Landlock refuses to open a file and not to look at it (landlock(7)): access(2) asks for the
+/// permissions alone.
+fn is_forbidden_only_here(located: &File, error: &io::Error) -> bool {
+    let path = descriptor_path(located);
+    error.kind() == io::ErrorKind::PermissionDenied
+        && faccessat(AT_FDCWD, &path, AccessFlags::R_OK, AtFlags::AT_EACCESS).is_ok()
 }
 
 /// The kernel itself refuses to leave `directory` by `..`, by a link or by an absolute path
@@ -367,6 +381,7 @@ mod tests {
                     kind,
                 })
                 .collect(),
+            is_confined: false,
         }
     }
 

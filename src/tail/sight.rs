@@ -6,6 +6,7 @@ use crate::chain::SEGMENTS_MAX;
 use crate::name::{WatchedName, is_absence};
 use crate::news::Note;
 use crate::open_file::Identity;
+use crate::paths;
 use crate::request::Refusal;
 use crate::roots;
 use crate::rotation::Next;
@@ -18,9 +19,6 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
-
-/// As many as the kernel follows (path_resolution(7)).
-const LINKS_MAX: usize = 40;
 
 impl Tail {
     /// Opens the oldest file that bore the name and is not open, the one that bears it now at last.
@@ -299,7 +297,7 @@ impl Tail {
         lent: &mut Lent,
     ) -> io::Result<()> {
         let rotation = &mut self.names[name].rotation;
-        if error.raw_os_error().is_none() {
+        if error.kind() == io::ErrorKind::Other {
             // A link, a FIFO or the like bore the name: nothing is missed.
             rotation.opened(stamp);
         } else if is_absence(&error) || !rotation.is_oldest(stamp) {
@@ -322,17 +320,11 @@ impl Tail {
     /// Where a link leads: the real file rotates there, under a name of its own. That is asked of
     /// the links and not of the open file, which may have been renamed by now.
     fn real_path(&self) -> Option<PathBuf> {
-        let mut path = self.path.clone();
-        for _ in 0..LINKS_MAX {
-            let Ok(target) = fs::read_link(&path) else {
-                break;
-            };
-            path = roots::parent(&path).join(target);
-        }
+        let path = paths::follow_links(&self.path);
         if path == self.path {
             return None;
         }
-        let directory = fs::canonicalize(roots::parent(&path)).ok()?;
+        let directory = fs::canonicalize(paths::parent(&path)).ok()?;
         Some(directory.join(path.file_name()?))
     }
 

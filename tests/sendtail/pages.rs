@@ -57,10 +57,10 @@ fn the_synopsis_is_complete() {
     for names in listed(&help()).keys() {
         let long_only = names
             .starts_with("--")
-            .then(|| format!(".Op Fl {} ", &names[1..]));
+            .then(|| [" ", "\n"].map(|end| format!(".Op Fl {}{end}", &names[1..])));
         let short = format!("Fl {} ", &names[1..2]);
         let is_there = match &long_only {
-            Some(flag) => synopsis.contains(flag),
+            Some(flag) => flag.iter().any(|flag| synopsis.contains(flag)),
             None => {
                 synopsis.contains(&short)
                     || synopsis.contains(".Op Fl qv") && "-q -v".contains(&names[..2])
