@@ -1,6 +1,7 @@
 //! Flags, defaults, help.
 
 use crate::error::Escaped;
+use crate::hosts::Network;
 
 use clap::{ArgAction, Parser, error::ErrorKind};
 
@@ -36,6 +37,18 @@ pub struct Cli {
     /// Most clients at a time [default: the descriptor limit less 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_clients: Option<u32>,
+
+    /// Most TCP clients of one address at a time [default: no limit of its own]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_clients_per_host: Option<u32>,
+
+    /// Address or network whose hosts may connect by TCP; repeatable [default: all]
+    #[arg(long, value_name = "CIDR")]
+    pub allow: Vec<Network>,
+
+    /// Permissions of the unix sockets, octal as in 660 [default: by umask]
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    pub socket_mode: Option<u32>,
 
     /// Seconds a client has to send its line
     #[arg(long, value_name = "SECS", default_value_t = 30)]
@@ -118,10 +131,16 @@ pub enum Instead {
 impl Cli {
     /// Parses the process's arguments.
     pub fn parse_arguments() -> Result<Cli, Instead> {
-        Cli::try_parse().map_err(|error| match error.kind() {
+        let cli = Cli::try_parse().map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Instead::Print(error.to_string()),
             _ => Instead::UsageError(one_line(&error.to_string())),
-        })
+        })?;
+        let is_unix = |address: &Address| matches!(address, Address::Unix(_));
+        if cli.socket_mode.is_some() && !cli.bind.iter().any(is_unix) {
+            let why = "--socket-mode is of use only with -b unix:/path/to.sock";
+            return Err(Instead::UsageError(why.into()));
+        }
+        Ok(cli)
     }
 
     /// How long a client may take for its line.
@@ -155,6 +174,15 @@ fn parse_size(text: &str) -> Result<u64, &'static str> {
     }
     let number: u64 = digits.parse().map_err(|_| WHAT)?;
     number.checked_mul(1 << shift).ok_or(WHAT)
+}
+
+/// Permissions as chmod(1) takes them in octal, without the bits that mean nothing for a socket.
+fn parse_mode(text: &str) -> Result<u32, &'static str> {
+    let is_octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let mode = u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| is_octal && *mode <= 0o777);
+    mode.ok_or("not permissions in octal, as in 660")
 }
 
 /// clap explains itself in paragraphs: the first says what is wrong, those behind it repeat the
@@ -209,6 +237,25 @@ mod tests {
             ("1 G", None),
         ] {
             assert_eq!(parse_size(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn modes() {
+        for (text, expected) in [
+            ("660", Some(0o660)),
+            ("0600", Some(0o600)),
+            ("0", Some(0)),
+            ("777", Some(0o777)),
+            ("1777", None),
+            ("668", None),
+            ("+600", None),
+            ("-600", None),
+            ("0o600", None),
+            ("rw", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_mode(text).ok(), expected, "{text}");
         }
     }
 

@@ -12,6 +12,7 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, bind,
     getsockname, getsockopt, listen, setsockopt, socket, sockopt,
 };
+use nix::sys::stat::{Mode, umask};
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -46,53 +47,47 @@ struct SocketFile {
     identity: Option<(u64, u64)>,
 }
 
+/// What to bind.
+pub struct Wanted<'a> {
+    /// Empty: loopback on IPv4 and, where there is IPv6, on IPv6, unless sockets are inherited.
+    pub addresses: &'a [Address],
+    /// 0 is one free port for all of them.
+    pub port: u16,
+    /// The silence before a peer is probed, in whole seconds.
+    pub keepalive: Duration,
+    /// Permissions of unix sockets; `None`: by umask.
+    pub socket_mode: Option<u32>,
+}
+
 /// A free port may be taken on the second address by somebody else; then another one is tried.
 const PORT_ATTEMPTS_MAX: u32 = 16;
 
 /// Probes that stay unanswered before a peer is given up.
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// Takes `inherited` sockets and binds `addresses`. If there are neither, loopback on IPv4 and,
-/// where there is IPv6, on IPv6. Port 0 is one free port for all that is bound.
-pub fn listen_on(
-    inherited: Vec<OwnedFd>,
-    addresses: &[Address],
-    port: u16,
-    keepalive: Duration,
-) -> Result<Vec<Listener>, Fatal> {
+/// Takes `inherited` sockets and binds what is wanted beside them.
+pub fn listen_on(inherited: Vec<OwnedFd>, wanted: &Wanted) -> Result<Vec<Listener>, Fatal> {
     let inherited = inherited.into_iter().map(|socket| {
         let what = format!("cannot use inherited descriptor {}", socket.as_raw_fd());
-        adopt(socket, keepalive).map_err(|error| Fatal::io(what, &error))
+        adopt(socket, wanted.keepalive).map_err(|error| Fatal::io(what, &error))
     });
     let mut listeners = inherited.collect::<Result<Vec<Listener>, Fatal>>()?;
-    let is_default = addresses.is_empty() && listeners.is_empty();
-    let addresses = match is_default {
-        true => &Address::DEFAULT,
-        false => addresses,
-    };
-    listeners.extend(bind_with_one_port(addresses, port, keepalive, is_default)?);
-    Ok(listeners)
-}
-
-fn bind_with_one_port(
-    addresses: &[Address],
-    port: u16,
-    keepalive: Duration,
-    is_default: bool,
-) -> Result<Vec<Listener>, Fatal> {
+    let is_default = wanted.addresses.is_empty() && listeners.is_empty();
     let mut attempts = 0;
     loop {
-        let bound = bind_all(addresses, port, keepalive, is_default);
-        match bound {
+        match bind_all(wanted, is_default) {
             Err(Unbound { error, .. })
-                if port == 0 && is_in_use(&error) && attempts < PORT_ATTEMPTS_MAX =>
+                if wanted.port == 0 && is_in_use(&error) && attempts < PORT_ATTEMPTS_MAX =>
             {
                 attempts += 1
             }
             Err(Unbound { what, error }) => {
                 return Err(Fatal::io(format!("cannot bind {what}"), &error));
             }
-            Ok(listeners) => return Ok(listeners),
+            Ok(bound) => {
+                listeners.extend(bound);
+                return Ok(listeners);
+            }
         }
     }
 }
@@ -102,17 +97,17 @@ struct Unbound {
     error: io::Error,
 }
 
-fn bind_all(
-    addresses: &[Address],
-    mut port: u16,
-    keepalive: Duration,
-    is_default: bool,
-) -> Result<Vec<Listener>, Unbound> {
+fn bind_all(wanted: &Wanted, is_default: bool) -> Result<Vec<Listener>, Unbound> {
+    let addresses = match is_default {
+        true => &Address::DEFAULT,
+        false => wanted.addresses,
+    };
+    let mut port = wanted.port;
     let mut listeners = vec![];
     for address in addresses {
         let bound = match address {
-            Address::Ip(ip) => bind_tcp(SocketAddr::new(*ip, port), keepalive),
-            Address::Unix(path) => bind_unix(path),
+            Address::Ip(ip) => bind_tcp(SocketAddr::new(*ip, port), wanted.keepalive),
+            Address::Unix(path) => bind_unix(path, wanted.socket_mode),
         };
         match bound {
             Ok(listener) => {
@@ -143,7 +138,7 @@ fn adopt(socket: OwnedFd, keepalive: Duration) -> io::Result<Listener> {
     let address = getsockname::<SockaddrStorage>(socket.as_raw_fd())?;
     let socket = match address.family() {
         Some(AddressFamily::Inet | AddressFamily::Inet6) => {
-            set_inherited_options(&socket, keepalive)?;
+            set_client_options(&socket, keepalive)?;
             let listener = std::net::TcpListener::from(socket);
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
@@ -177,7 +172,7 @@ fn shown_path(address: &net::SocketAddr) -> PathBuf {
 
 /// What accepted connections inherit is set once on the listener, and not by five calls for each of
 /// them (tcp(7)).
-fn set_inherited_options(socket: &impl AsFd, keepalive: Duration) -> io::Result<()> {
+fn set_client_options(socket: &impl AsFd, keepalive: Duration) -> io::Result<()> {
     setsockopt(socket, sockopt::TcpNoDelay, &true)?;
     setsockopt(socket, sockopt::KeepAlive, &true)?;
     let idle_seconds = keepalive.as_secs() as u32;
@@ -201,7 +196,7 @@ fn bind_tcp(address: SocketAddr, keepalive: Duration) -> io::Result<Listener> {
         // Otherwise 0.0.0.0 and :: together are "address in use".
         setsockopt(&descriptor, sockopt::Ipv6V6Only, &true)?;
     }
-    set_inherited_options(&descriptor, keepalive)?;
+    set_client_options(&descriptor, keepalive)?;
     bind(descriptor.as_raw_fd(), &SockaddrStorage::from(address))?;
     listen(&descriptor, Backlog::MAXCONN)?;
     let listener = TcpListener::from_std(descriptor.into());
@@ -214,11 +209,11 @@ fn bind_tcp(address: SocketAddr, keepalive: Duration) -> io::Result<Listener> {
 
 /// A socket file that nobody listens on is left over from a server that was killed, and is
 /// replaced.
-fn bind_unix(path: &Path) -> io::Result<Listener> {
-    let listener = match UnixListener::bind(path) {
+fn bind_unix(path: &Path, mode: Option<u32>) -> io::Result<Listener> {
+    let listener = match bind_with_mode(path, mode) {
         Err(error) if is_in_use(&error) && is_stale(path) => {
             fs::remove_file(path)?;
-            UnixListener::bind(path)?
+            bind_with_mode(path, mode)?
         }
         bound => bound?,
     };
@@ -233,6 +228,18 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
         socket: Listening::Unix(listener, file),
         is_due: false,
     })
+}
+
+/// The socket has its permissions from its first moment on: chmod(2) would come too late for those
+/// who are quick.
+fn bind_with_mode(path: &Path, mode: Option<u32>) -> io::Result<UnixListener> {
+    let Some(mode) = mode else {
+        return UnixListener::bind(path);
+    };
+    let before = umask(Mode::from_bits_truncate(!mode & 0o777));
+    let bound = UnixListener::bind(path);
+    umask(before);
+    bound
 }
 
 fn is_stale(path: &Path) -> bool {
@@ -290,6 +297,10 @@ impl Listener {
             Listening::Unix(_, file) if file.identity.is_some() => Some(&file.path),
             _ => None,
         }
+    }
+
+    pub fn is_tcp(&self) -> bool {
+        matches!(&self.socket, Listening::Tcp(..))
     }
 
     /// Only processes of this host can connect.

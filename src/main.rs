@@ -17,6 +17,8 @@
 // From the command line to a listening process.
 mod cli;
 mod error;
+mod exposure;
+mod hosts;
 mod limits;
 mod listen;
 mod sandbox;
@@ -66,12 +68,13 @@ mod sys;
 
 use cli::{Cli, Instead};
 use error::Fatal;
+use hosts::Hosts;
 use limits::Limits;
-use listen::Listener;
+use listen::{Listener, Wanted};
 use report::Report;
 use roots::Roots;
 use sandbox::{Enforced, Sandbox};
-use server::Server;
+use server::{Server, Terms};
 use signals::Signals;
 use tails::Tails;
 
@@ -117,10 +120,19 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
     let signals =
         Signals::take_over().map_err(|error| Fatal::io("cannot take signals over", &error))?;
     let limits = Limits::new(cli.max_clients)?;
-    let header_timeout = cli.header_timeout();
+    let hosts = Hosts::new(cli.allow.clone(), cli.max_clients_per_host);
     let mut roots = Roots::new(&cli.paths)?;
-    let listeners = listen::listen_on(inherited, &cli.bind, cli.port, cli.keepalive())?;
+    let wanted = Wanted {
+        addresses: &cli.bind,
+        port: cli.port,
+        keepalive: cli.keepalive(),
+        socket_mode: cli.socket_mode,
+    };
+    let listeners = listen::listen_on(inherited, &wanted)?;
     let report = Report::new(cli.drain_grace());
+    for exposure in exposure::exposures(&cli.paths, &listeners, &hosts) {
+        report.exposure(&exposure);
+    }
     if !cli.no_sandbox {
         confine(&cli.paths, &listeners, &mut roots, &report)?;
     }
@@ -129,7 +141,12 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
         .map(|listener| format!("listening {listener}\n"))
         .collect();
     let tails = Tails::new(roots, cli.drain_grace(), cli.max_held);
-    let server = Server::new(signals, listeners, tails, limits, report, header_timeout)?;
+    let terms = Terms {
+        limits,
+        hosts,
+        header_timeout: cli.header_timeout(),
+    };
+    let server = Server::new(signals, listeners, tails, terms, report)?;
     let _ = std::io::stdout().write_all(listening.as_bytes());
     systemd::notify_ready();
     server.run()

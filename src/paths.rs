@@ -1,4 +1,7 @@
-//! What can be said of a path by itself: the directory it is in, where links lead.
+//! What can be said of a path by itself: the directory it is in, where links lead, who may read it.
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
@@ -39,4 +42,10 @@ pub fn names_a_file(path: &Path) -> bool {
 /// The way to a descriptor's own inode, whatever has become of its path (proc(5)).
 pub fn descriptor_path(descriptor: impl AsFd) -> PathBuf {
     format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd()).into()
+}
+
+/// Whether this process may read a file by its permissions (access(2)), which is not to say that it
+/// can.
+pub fn may_read(path: &Path) -> bool {
+    faccessat(AT_FDCWD, path, AccessFlags::R_OK, AtFlags::AT_EACCESS).is_ok()
 }

@@ -8,6 +8,7 @@
 //! | debug   | each connect and close; what the limits hold back               |
 
 use crate::error::{Escaped, reason};
+use crate::exposure::Exposure;
 use crate::finish::Rule;
 use crate::news::Note;
 use crate::outcome::{Closed, Cut};
@@ -16,7 +17,7 @@ use crate::sandbox::{Enforced, Sandbox};
 use crate::socket::Peer;
 
 use env_logger::{Env, Target};
-use log::{Level, LevelFilter, debug, info, log};
+use log::{Level, LevelFilter, debug, info, log, warn};
 
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -36,6 +37,8 @@ pub struct Report {
     pub turns: u64,
     /// Requests not granted.
     refused: u64,
+    /// Connections of hosts that `--allow` does not name.
+    denied: u64,
     /// Streams that could not go on, and the bytes that their clients did not get.
     cut: u64,
     missed_bytes: u64,
@@ -77,8 +80,10 @@ pub enum Doing<'a> {
 /// Messages that others can provoke, each with a limit of its own.
 #[derive(Clone, Copy)]
 enum Kind {
+    Denied,
     Refused,
     Full,
+    HostFull,
     Cut,
     Truncated,
     Replaced,
@@ -129,8 +134,21 @@ impl Report {
         }
     }
 
-    pub fn only_local(&self) {
-        info!("serving this host only; -b 0.0.0.0 or -b :: opens the port to others");
+    /// What an operator may not have meant.
+    pub fn exposure(&self, exposure: &Exposure) {
+        match exposure {
+            Exposure::ThisHostOnly => {
+                info!("serving this host only; -b 0.0.0.0 or -b :: opens the port to others")
+            }
+            Exposure::AnyHost(listener) => warn!(
+                "any host that reaches {listener} can read what is served; --allow CIDR limits that"
+            ),
+            Exposure::AnyLocalUser { path, listener } => warn!(
+                "{} is not readable by all users, but through {listener} any local user can read \
+                 it; -b unix:PATH with --socket-mode limits that",
+                Escaped(path)
+            ),
+        }
     }
 
     /// How far the process is confined, where that is not all that was asked for.
@@ -166,6 +184,13 @@ impl Report {
         }
     }
 
+    /// A host that may not connect. It is told nothing.
+    pub fn denied(&mut self, peer: Peer) {
+        self.denied += 1;
+        let message = format_args!("{peer} denied: not in --allow");
+        self.say(Level::Info, Kind::Denied, message);
+    }
+
     /// `asked` and `why` say what the client itself is not told.
     pub fn refused(
         &mut self,
@@ -179,6 +204,7 @@ impl Report {
             Refusal::TooManyClients | Refusal::TooManyFiles | Refusal::TryAgain => {
                 (Level::Warn, Kind::Full)
             }
+            Refusal::TooManyOfHost => (Level::Info, Kind::HostFull),
             Refusal::NoSuchFile | Refusal::PathNeeded | Refusal::FileWasReplaced => {
                 (Level::Info, Kind::Refused)
             }
@@ -351,7 +377,7 @@ impl Report {
     pub fn totals(&self, now: &Now) {
         info!(
             "totals: clients {}, files {}, segments {}, held {}, watches {}, connections {}, \
-             refused {}, cut {}, gaps {}, missed {}, late {}, unverified {}, sent {}, turns {}",
+             refused {}, denied {}, cut {}, gaps {}, missed {}, late {}, unverified {}, sent {}, turns {}",
             now.clients,
             now.files,
             now.segments,
@@ -359,6 +385,7 @@ impl Report {
             now.watches,
             self.connections,
             self.refused,
+            self.denied,
             self.cut,
             self.gaps,
             self.missed_bytes,

@@ -65,6 +65,7 @@ pub enum Refusal {
     NoSuchFile,
     TryAgain,
     TooManyClients,
+    TooManyOfHost,
     TooManyFiles,
     FileWasReplaced,
     NoHeader { within_seconds: u64 },
@@ -82,6 +83,7 @@ impl fmt::Display for Refusal {
             Refusal::NoSuchFile => "no such file",
             Refusal::TryAgain => "try again",
             Refusal::TooManyClients => "too many clients",
+            Refusal::TooManyOfHost => "too many clients from this host",
             Refusal::TooManyFiles => "too many files",
             Refusal::FileWasReplaced => "file was replaced",
             Refusal::NoHeader { within_seconds } => {

@@ -10,13 +10,12 @@
 //! Roots are paths and not descriptors: a directory may be removed and made anew.
 
 use crate::error::{Escaped, Fatal, reason};
-use crate::paths::{descriptor_path, names_a_file, parent};
+use crate::paths::{descriptor_path, may_read, names_a_file, parent};
 use crate::request::Refusal;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
-use nix::unistd::{AccessFlags, faccessat};
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -343,9 +342,7 @@ pub fn open_failure(error: &io::Error) -> String {
 /// Landlock refuses to open a file and not to look at it (landlock(7)): access(2) asks for the
 /// permissions alone.
 fn is_forbidden_only_here(located: &File, error: &io::Error) -> bool {
-    let path = descriptor_path(located);
-    error.kind() == io::ErrorKind::PermissionDenied
-        && faccessat(AT_FDCWD, &path, AccessFlags::R_OK, AtFlags::AT_EACCESS).is_ok()
+    error.kind() == io::ErrorKind::PermissionDenied && may_read(&descriptor_path(located))
 }
 
 /// The kernel itself refuses to leave `directory` by `..`, by a link or by an absolute path

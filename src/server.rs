@@ -14,6 +14,7 @@ mod serve;
 use crate::clients::{At, Clients, Seat};
 use crate::disk::Disk;
 use crate::error::Fatal;
+use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::listen::Listener;
 use crate::news::News;
@@ -45,6 +46,14 @@ const SCRATCH_BYTES: usize = 256 << 10;
 /// SIGUSR1 with ten thousand clients must not stop the others.
 const TURN_REPORTS_MAX: usize = 100;
 
+/// On which clients are taken in.
+pub struct Terms {
+    pub limits: Limits,
+    pub hosts: Hosts,
+    /// How long a client may take for its line.
+    pub header_timeout: Duration,
+}
+
 /// The running server.
 pub struct Server {
     poll: Poll,
@@ -54,9 +63,8 @@ pub struct Server {
     clients: Clients,
     schedule: Schedule,
     disk: Disk,
-    limits: Limits,
+    terms: Terms,
     report: Report,
-    header_timeout: Duration,
     /// When the turn began: followers that its looks have woken may have what was checked since.
     turn_began: Instant,
     /// The turn's time; set anew when serving begins, for all others are checked from then on.
@@ -84,9 +92,8 @@ impl Server {
         signals: Signals,
         mut listeners: Vec<Listener>,
         tails: Tails,
-        limits: Limits,
+        terms: Terms,
         report: Report,
-        header_timeout: Duration,
     ) -> Result<Server, Fatal> {
         let fatal = |error: io::Error| Fatal::io("cannot use epoll", &error);
         let poll = Poll::new().map_err(fatal)?;
@@ -105,9 +112,8 @@ impl Server {
             clients: Clients::default(),
             schedule: Schedule::default(),
             disk: Disk::default(),
-            limits,
+            terms,
             report,
-            header_timeout,
             turn_began: Instant::now(),
             now: Instant::now(),
             has_signals: false,
@@ -124,9 +130,6 @@ impl Server {
 
     /// Serves until a signal says stop. Fails only if poll itself does.
     pub fn run(mut self) -> Result<(), Fatal> {
-        if self.listeners.iter().all(Listener::is_local) {
-            self.report.only_local();
-        }
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !self.is_over {
             match self.poll.poll(&mut events, self.sleep()) {
@@ -249,7 +252,7 @@ impl Server {
                     self.refuse(
                         token,
                         Refusal::NoHeader {
-                            within_seconds: self.header_timeout.as_secs(),
+                            within_seconds: self.terms.header_timeout.as_secs(),
                         },
                     );
                 }

@@ -62,25 +62,43 @@ impl Server {
     fn is_full(&self) -> bool {
         let clients = self.clients.len() - self.clients.over_limit();
         !self
+            .terms
             .limits
             .have_room_for_client(clients, self.tails.open_segments())
     }
 
+    /// A connection that is dropped here is closed without a word.
     fn welcome(&mut self, socket: Socket, peer: Peer) {
-        let is_full = self.is_full();
-        let token = self.clients.insert(Client::new(socket), peer, is_full);
+        if !self.terms.hosts.allow(peer) {
+            return self.report.denied(peer);
+        }
+        let refusal = match self.is_full() {
+            true => Some(Refusal::TooManyClients),
+            false => (self.terms.hosts.is_full(peer)).then_some(Refusal::TooManyOfHost),
+        };
+        if refusal.is_some() && self.clients.over_limit() >= ANSWERED_MAX {
+            return self
+                .report
+                .refused(peer, Refusal::TooManyOfHost, None, None);
+        }
         self.report.connections += 1;
         self.report.connected(peer);
+        if refusal.is_none() {
+            self.terms.hosts.enter(peer);
+        }
+        let client = Client::new(socket);
+        let token = self.clients.insert(client, peer, refusal.is_some());
         let Some(seat) = self.clients.seat(token) else {
             return;
         };
-        if let Err(error) = seat.client.register(self.poll.registry(), token) {
-            self.close(token, Closed::Error(error));
-        } else if is_full {
-            self.refuse(token, Refusal::TooManyClients);
-        } else {
-            self.schedule
-                .arm(Due::Header(token), self.now + self.header_timeout);
+        let registered = seat.client.register(self.poll.registry(), token);
+        match (registered, refusal) {
+            (Err(error), _) => self.close(token, Closed::Error(error)),
+            (Ok(()), Some(refusal)) => self.refuse(token, refusal),
+            (Ok(()), None) => {
+                let until = self.now + self.terms.header_timeout;
+                self.schedule.arm(Due::Header(token), until);
+            }
         }
     }
 
@@ -166,7 +184,7 @@ impl Server {
             self.tails.len(),
             self.tails.open_segments(),
         );
-        if is_new && !self.limits.have_room_for_name(clients, names, files) {
+        if is_new && !self.terms.limits.have_room_for_name(clients, names, files) {
             return Err((Refusal::TooManyFiles, None));
         }
         let followed = self.tails.follow(place, self.now, &mut self.news);

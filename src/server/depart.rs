@@ -142,6 +142,9 @@ impl Server {
         let Some(seat) = self.clients.remove(token) else {
             return;
         };
+        if !seat.is_over_limit {
+            self.terms.hosts.leave(seat.peer);
+        }
         self.report.closed(seat.peer, &why);
         if mem::take(&mut self.is_accept_paused) {
             self.schedule.cancel(Due::Accept);

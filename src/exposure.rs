@@ -1,0 +1,83 @@
+//! Who could read what, as far as that can be told at the start: what an operator may not have
+//! meant.
+
+use crate::hosts::Hosts;
+use crate::listen::Listener;
+use crate::paths;
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// What there is to say of it.
+pub enum Exposure<'a> {
+    /// Nobody else can.
+    ThisHostOnly,
+    /// Whoever reaches this address can.
+    AnyHost(&'a Listener),
+    /// Through this port every local user can read a file that is not for all of them.
+    AnyLocalUser {
+        path: PathBuf,
+        listener: &'a Listener,
+    },
+}
+
+/// So many of a directory's entries are looked at.
+const ENTRIES_MAX: usize = 1000;
+
+/// What there is to say of these listeners, with these PATHs behind them.
+pub fn exposures<'a>(
+    paths: &[PathBuf],
+    listeners: &'a [Listener],
+    hosts: &Hosts,
+) -> Vec<Exposure<'a>> {
+    let mut exposures = vec![];
+    match listeners.iter().find(|listener| !listener.is_local()) {
+        None => exposures.push(Exposure::ThisHostOnly),
+        Some(listener) if !hosts.are_limited() => exposures.push(Exposure::AnyHost(listener)),
+        Some(_) => {}
+    }
+    let by_tcp = listeners.iter().find(|listener| listener.is_tcp());
+    if let Some(listener) = by_tcp.filter(|_| hosts.allow_loopback()) {
+        let secret = paths.iter().find_map(|path| find_secret(path));
+        exposures.extend(secret.map(|path| Exposure::AnyLocalUser { path, listener }));
+    }
+    exposures
+}
+
+/// What is served by `path`, is readable to this process and not to everybody.
+fn find_secret(path: &Path) -> Option<PathBuf> {
+    let (real, metadata) = resolve(path).ok()?;
+    let may_reach = |directory: &Path| has_mode(directory, 0o001);
+    if !real.ancestors().skip(1).all(may_reach) || !is_for_all(&metadata) {
+        return Some(path.into());
+    }
+    let entries = metadata.is_dir().then(|| fs::read_dir(&real));
+    let entries = entries.into_iter().flatten().flatten().take(ENTRIES_MAX);
+    let secret = entries.flatten().find(|entry| {
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let metadata = entry.metadata();
+        let is_secret = metadata.is_ok_and(|found| found.is_file() && !is_for_all(&found));
+        is_secret && !is_hidden && paths::may_read(&entry.path())
+    });
+    secret.map(|entry| path.join(entry.file_name()))
+}
+
+/// A file that is still to come is judged by its directory.
+fn resolve(path: &Path) -> io::Result<(PathBuf, Metadata)> {
+    let real = fs::canonicalize(path).or_else(|_| fs::canonicalize(paths::parent(path)))?;
+    let metadata = fs::metadata(&real)?;
+    Ok((real, metadata))
+}
+
+/// Every user may read it; of a directory, may look for what is in it.
+fn is_for_all(metadata: &Metadata) -> bool {
+    let needed = if metadata.is_dir() { 0o001 } else { 0o004 };
+    metadata.permissions().mode() & needed == needed
+}
+
+fn has_mode(path: &Path, needed: u32) -> bool {
+    let metadata = fs::metadata(path);
+    metadata.is_ok_and(|found| found.permissions().mode() & needed == needed)
+}
