@@ -25,6 +25,7 @@ use std::io;
 use std::mem;
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// A connection. It has no buffer but for the pieces of a header that came in several segments.
 pub struct Client {
@@ -78,6 +79,11 @@ impl Client {
     /// Asks for edges of both directions.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.socket.register(registry, token)
+    }
+
+    /// Has the peer probed after so many whole seconds of silence.
+    pub fn set_keepalive_idle(&self, idle: Duration) -> io::Result<()> {
+        self.socket.set_keepalive_idle(idle)
     }
 
     /// Where it is in its tail; the offset is 0 while it seeks.

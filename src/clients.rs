@@ -7,6 +7,8 @@ use crate::watch::TailKey;
 use mio::Token;
 use slab::Slab;
 
+use std::time::Instant;
+
 /// All connections.
 #[derive(Default)]
 pub struct Clients {
@@ -22,6 +24,8 @@ pub struct Clients {
 pub struct Seat {
     pub client: Client,
     pub peer: Peer,
+    /// When it connected.
+    pub since: Instant,
     pub at: At,
     /// The name it follows; set from its request to its end.
     pub tail: Option<TailKey>,
@@ -53,13 +57,20 @@ pub enum At {
 
 impl Clients {
     /// Takes a new connection in, and says by which token it goes.
-    pub fn insert(&mut self, client: Client, peer: Peer, is_over_limit: bool) -> Token {
+    pub fn insert(
+        &mut self,
+        client: Client,
+        peer: Peer,
+        since: Instant,
+        is_over_limit: bool,
+    ) -> Token {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
         self.over_limit += usize::from(is_over_limit);
         let seat = Seat {
             client,
             peer,
+            since,
             at: At::Header,
             tail: None,
             is_over_limit,

@@ -53,9 +53,11 @@ impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         for chunk in self.0.as_os_str().as_bytes().utf8_chunks() {
             for character in chunk.valid().chars() {
-                match character.is_control() || character == '\\' {
-                    true => write!(f, "{}", character.escape_default())?,
-                    false => f.write_char(character)?,
+                // It escapes what cannot be printed: invisible characters, those that turn the
+                // direction of writing, those that are drawn over others. Quotes may stay.
+                match character {
+                    '"' | '\'' => f.write_char(character)?,
+                    _ => write!(f, "{}", character.escape_debug())?,
                 }
             }
             write!(f, "{}", chunk.invalid().escape_ascii())?;
@@ -78,6 +80,14 @@ mod tests {
             (b"a\\n", "a\\\\n"),
             (b"a\xffb", "a\\xffb"),
             ("a\u{9b}b".as_bytes(), "a\\u{9b}b"),
+            ("gol\u{202e}exe".as_bytes(), "gol\\u{202e}exe"),
+            (
+                "a\u{200b}b\u{feff}\u{2028}".as_bytes(),
+                "a\\u{200b}b\\u{feff}\\u{2028}",
+            ),
+            (b"it's \"it\"", "it's \"it\""),
+            ("\u{65e5}\u{672c}".as_bytes(), "\u{65e5}\u{672c}"),
+            ("a\u{336}".as_bytes(), "a\\u{336}"),
         ] {
             assert_eq!(
                 Escaped(Path::new(OsStr::from_bytes(name))).to_string(),

@@ -145,6 +145,7 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
         limits,
         hosts,
         header_timeout: cli.header_timeout(),
+        keepalive: cli.keepalive(),
     };
     let server = Server::new(signals, listeners, tails, terms, report)?;
     let _ = std::io::stdout().write_all(listening.as_bytes());

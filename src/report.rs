@@ -1,4 +1,4 @@
-//! What the operator reads: log format, limits on repetition, totals, the wording of every message.
+//! What the operator reads: the totals, and the wording of every message.
 //!
 //! | level   | what                                                            |
 //! |---------|-----------------------------------------------------------------|
@@ -7,6 +7,15 @@
 //! | info    | what an operator wants to know once; refusals, limited the same |
 //! | debug   | each connect and close; what the limits hold back               |
 
+mod repetition;
+
+mod stderr;
+
+pub use stderr::init_log;
+
+use repetition::Repetition;
+
+use crate::cursor::SegmentId;
 use crate::error::{Escaped, reason};
 use crate::exposure::Exposure;
 use crate::finish::Rule;
@@ -16,13 +25,10 @@ use crate::request::Refusal;
 use crate::sandbox::{Enforced, Sandbox};
 use crate::socket::Peer;
 
-use env_logger::{Env, Target};
-use log::{Level, LevelFilter, debug, info, log, warn};
+use log::{Level, debug, info, warn};
 
-use std::fmt::{self, Write as _};
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fmt::{self, Write};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -51,6 +57,8 @@ pub struct Report {
     /// `--drain-grace`, for the words of one rule.
     drain_grace: Duration,
     repetitions: [Repetition; KINDS],
+    /// When `say_held_back` has something to say. Taken by whoever sees to that.
+    held_until: Option<Instant>,
 }
 
 /// What is counted elsewhere and belongs into the totals.
@@ -71,6 +79,8 @@ pub enum Doing<'a> {
     Asking,
     Following {
         path: &'a Path,
+        /// Counted from 0, from the first that was followed under its name.
+        segment: SegmentId,
         offset: u64,
         behind_bytes: u64,
     },
@@ -97,33 +107,6 @@ enum Kind {
 }
 
 const KINDS: usize = Kind::CannotAccept as usize + 1;
-
-const REPETITION_PERIOD: Duration = Duration::from_secs(1);
-
-#[derive(Clone, Copy, Default)]
-struct Repetition {
-    said: Option<Instant>,
-    held_back: u64,
-}
-
-/// Sets up the log on stderr. RUST_LOG, when set, wins over the flags.
-pub fn init_log(verbose: u8, quiet: bool) {
-    let level = match (quiet, verbose) {
-        (true, _) => LevelFilter::Error,
-        (_, 0) => LevelFilter::Info,
-        (_, 1) => LevelFilter::Debug,
-        (_, _) => LevelFilter::Trace,
-    };
-    let is_journal = stderr_is_journal();
-    env_logger::Builder::from_env(Env::default().default_filter_or(level.as_str()))
-        .target(Target::Stderr)
-        .format(move |line, record| match (is_journal, record.level()) {
-            (true, level) => writeln!(line, "<{}>{}", journal_priority(level), record.args()),
-            (false, Level::Info) => writeln!(line, "sendtail: {}", record.args()),
-            (false, level) => writeln!(line, "sendtail: {}: {}", level_word(level), record.args()),
-        })
-        .init();
-}
 
 impl Report {
     /// Nothing counted yet.
@@ -396,20 +379,42 @@ impl Report {
         );
     }
 
-    /// One client of the totals.
-    pub fn client(&self, peer: Peer, doing: &Doing) {
+    /// One client of the totals, connected for so long.
+    pub fn client(&self, peer: Peer, doing: &Doing, age: Duration) {
+        let age = format_args!("connected for {} s", age.as_secs());
         match doing {
-            Doing::Asking => info!("client {peer}: no request yet"),
+            Doing::Asking => info!("client {peer}: no request yet, {age}"),
             Doing::Following {
                 path,
+                segment,
                 offset,
                 behind_bytes,
             } => info!(
-                "client {peer}: {} offset {offset}, {behind_bytes} bytes behind",
+                "client {peer}: {} segment {segment} offset {offset}, {behind_bytes} bytes behind, \
+                 {age}",
                 Escaped(path)
             ),
-            Doing::Ending => info!("client {peer}: ending"),
+            Doing::Ending => info!("client {peer}: ending, {age}"),
         }
+    }
+
+    /// Messages were held back, and are due at this time if no other of their kind comes. Said once.
+    pub fn take_held_until(&mut self) -> Option<Instant> {
+        self.held_until.take()
+    }
+
+    /// Says what was held back before this time.
+    pub fn say_held_back(&mut self, now: Instant) {
+        let held = self.repetitions.iter_mut();
+        self.held_until = held.filter_map(|kind| kind.say_held_back(now)).min();
+    }
+
+    /// Says everything: the process ends.
+    pub fn end(&mut self) {
+        let now = Instant::now();
+        self.repetitions
+            .iter_mut()
+            .for_each(|kind| kind.say_last(now));
     }
 
     pub fn stopping(&self, clients: usize) {
@@ -430,68 +435,11 @@ impl Report {
     }
 
     fn say(&mut self, level: Level, kind: Kind, message: fmt::Arguments) {
-        let repetition = &mut self.repetitions[kind as usize];
-        let now = Instant::now();
-        if repetition
-            .said
-            .is_some_and(|said| now.duration_since(said) < REPETITION_PERIOD)
-        {
-            repetition.held_back += 1;
-            return debug!("{message}");
-        }
-        match repetition.held_back {
-            0 => log!(level, "{message}"),
-            held_back => log!(level, "{message} (and {held_back} more of this kind)"),
-        }
-        *repetition = Repetition {
-            said: Some(now),
-            held_back: 0,
-        };
+        let until = self.repetitions[kind as usize].say(level, message, Instant::now());
+        self.note_held(until);
     }
-}
 
-/// systemd says in JOURNAL_STREAM which device and inode it gave as stderr (systemd.exec(5)).
-fn stderr_is_journal() -> bool {
-    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
-        return false;
-    };
-    let Ok(metadata) = fs::metadata("/proc/self/fd/2") else {
-        return false;
-    };
-    stream == format!("{}:{}", metadata.dev(), metadata.ino())
-}
-
-/// sd-daemon(3).
-fn journal_priority(level: Level) -> u8 {
-    match level {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info => 6,
-        Level::Debug | Level::Trace => 7,
-    }
-}
-
-fn level_word(level: Level) -> &'static str {
-    match level {
-        Level::Error => "error",
-        Level::Warn => "warning",
-        Level::Info => "info",
-        Level::Debug => "debug",
-        Level::Trace => "trace",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kind_is_said_once_a_second() {
-        let mut report = Report::default();
-        for _ in 0..3 {
-            report.cannot_accept(&io::Error::from(io::ErrorKind::OutOfMemory));
-        }
-        assert_eq!(report.repetitions[Kind::CannotAccept as usize].held_back, 2);
-        assert!(report.repetitions[Kind::Full as usize].said.is_none());
+    fn note_held(&mut self, until: Option<Instant>) {
+        self.held_until = self.held_until.into_iter().chain(until).min();
     }
 }

@@ -32,6 +32,10 @@ pub enum Due {
     Drain(Token),
     /// A tail is looked at without a hint.
     Tick(TailKey),
+    /// Clients were probed out of turn for long enough.
+    ProbeOver,
+    /// Messages that were held back are due.
+    HeldBack,
     /// accept(2) failed for want of something and is tried again.
     Accept,
     /// The last clients were given their time to drain.

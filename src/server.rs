@@ -9,6 +9,8 @@ mod arrive;
 
 mod depart;
 
+mod probe;
+
 mod serve;
 
 use crate::clients::{At, Clients, Seat};
@@ -52,6 +54,8 @@ pub struct Terms {
     pub hosts: Hosts,
     /// How long a client may take for its line.
     pub header_timeout: Duration,
+    /// The silence before a peer is probed, as the listeners have it.
+    pub keepalive: Duration,
 }
 
 /// The running server.
@@ -73,6 +77,8 @@ pub struct Server {
     has_signals: bool,
     /// accept(2) failed a moment ago.
     is_accept_paused: bool,
+    /// When half-closed clients were last probed out of turn.
+    probed: Option<Instant>,
     /// Clients at the live end, who wait for more.
     waiting: usize,
     /// What clients asked for whose file is not known yet.
@@ -118,6 +124,7 @@ impl Server {
             now: Instant::now(),
             has_signals: false,
             is_accept_paused: false,
+            probed: None,
             waiting: 0,
             postponed: HashMap::new(),
             reporting: None,
@@ -150,10 +157,14 @@ impl Server {
             self.limit_held();
             self.expire();
             self.report_clients();
+            if let Some(until) = self.report.take_held_until() {
+                self.schedule.arm_earlier(Due::HeldBack, until);
+            }
             if cfg!(debug_assertions) {
                 self.check_invariants();
             }
         }
+        self.report.end();
         Ok(())
     }
 
@@ -257,6 +268,8 @@ impl Server {
                     );
                 }
                 Some(Due::Drain(token)) => self.close(token, Closed::NotDrained),
+                Some(Due::ProbeOver) => self.end_probe(),
+                Some(Due::HeldBack) => self.report.say_held_back(self.now),
                 Some(Due::Accept) => self.is_accept_paused = false,
                 Some(Due::Begin(token)) => self.begin_postponed(token),
                 Some(Due::Cold(token)) => self.line_up(token),
@@ -288,13 +301,15 @@ impl Server {
             let doing = match seat.tail {
                 Some(key) => Doing::Following {
                     path: self.tails[key].path(),
+                    segment: seat.client.cursor().segment,
                     offset: seat.client.cursor().offset,
                     behind_bytes: self.tails[key].bytes_behind(seat.client.cursor()),
                 },
                 None if seat.at == At::Header => Doing::Asking,
                 None => Doing::Ending,
             };
-            self.report.client(seat.peer, &doing);
+            let age = self.now.saturating_duration_since(seat.since);
+            self.report.client(seat.peer, &doing, age);
         }
         self.reporting = next;
     }

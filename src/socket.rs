@@ -3,11 +3,13 @@
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 /// A connected, non-blocking stream.
 pub enum Socket {
@@ -38,6 +40,16 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.register(registry, token, interests),
             Socket::Unix(stream) => stream.register(registry, token, interests),
+        }
+    }
+
+    /// Has the peer probed after so many whole seconds of silence, instead of what the listener
+    /// says (TCP_KEEPIDLE, tcp(7)). Of a unix socket it is known when its peer is gone.
+    pub fn set_keepalive_idle(&self, idle: Duration) -> io::Result<()> {
+        let idle_seconds = idle.as_secs() as u32;
+        match self {
+            Socket::Tcp(stream) => Ok(setsockopt(stream, sockopt::TcpKeepIdle, &idle_seconds)?),
+            Socket::Unix(_) => Ok(()),
         }
     }
 

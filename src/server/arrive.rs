@@ -87,14 +87,19 @@ impl Server {
             self.terms.hosts.enter(peer);
         }
         let client = Client::new(socket);
-        let token = self.clients.insert(client, peer, refusal.is_some());
+        let token = self
+            .clients
+            .insert(client, peer, self.now, refusal.is_some());
         let Some(seat) = self.clients.seat(token) else {
             return;
         };
         let registered = seat.client.register(self.poll.registry(), token);
         match (registered, refusal) {
             (Err(error), _) => self.close(token, Closed::Error(error)),
-            (Ok(()), Some(refusal)) => self.refuse(token, refusal),
+            (Ok(()), Some(refusal)) => {
+                self.refuse(token, refusal);
+                self.probe_half_closed();
+            }
             (Ok(()), None) => {
                 let until = self.now + self.terms.header_timeout;
                 self.schedule.arm(Due::Header(token), until);
