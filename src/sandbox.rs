@@ -62,7 +62,7 @@ impl Sandbox {
         };
         for path in paths {
             for directory in [own_directory(path), real_directory(path)] {
-                sandbox.allow_reading(real(&directory)?);
+                sandbox.allow_reading(&directory)?;
             }
         }
         for socket in sockets {
@@ -71,17 +71,22 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    fn allow_reading(&mut self, directory: PathBuf) {
-        match directory.parent() {
-            Some(parent) if parent != Path::new("/") => {
-                self.readable.insert(parent.into());
-            }
-            Some(_) => {
-                self.topmost.insert(directory.clone());
-            }
-            None => {}
+    fn allow_reading(&mut self, directory: &Path) -> Result<(), Fatal> {
+        let found = real(directory)?;
+        // Where it is, and, if a link leads there, where another one would be made by that name.
+        let parents = [
+            found.parent().map(Path::to_path_buf),
+            Some(real(paths::parent(directory))?),
+        ];
+        let top = Path::new("/");
+        for parent in parents.into_iter().flatten().filter(|_| found != top) {
+            match parent == top {
+                true => self.topmost.insert(directory.to_path_buf()),
+                false => self.readable.insert(parent),
+            };
         }
-        self.readable.insert(directory);
+        self.readable.insert(found);
+        Ok(())
     }
 
     /// Enters it, for good. Fails only if the kernel has Landlock and refuses.

@@ -98,7 +98,9 @@ impl Server {
             (Err(error), _) => self.close(token, Closed::Error(error)),
             (Ok(()), Some(refusal)) => {
                 self.refuse(token, refusal);
-                self.probe_half_closed();
+                if refusal == Refusal::TooManyClients {
+                    self.probe_half_closed();
+                }
             }
             (Ok(()), None) => {
                 let until = self.now + self.terms.header_timeout;
