@@ -36,6 +36,20 @@ pub struct Follower {
     taken: usize,
     /// Where it went on from each piece to the next.
     pub passes: Vec<Place>,
+    /// Passes that may have been earlier.
+    doubts: Vec<Doubt>,
+}
+
+/// Two pieces that begin alike (behind holes) leave open which of them the bytes are of, if the
+/// server may have seen less of the first.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    /// The pass, and how many there were before it.
+    pass: Place,
+    passes: usize,
+    taken: usize,
+    /// The earliest offset that the pass may have been at.
+    min: usize,
 }
 
 /// A byte of a tail.
@@ -97,6 +111,7 @@ impl Follower {
             refusal: Gap::No,
             taken: 0,
             passes: vec![],
+            doubts: vec![],
         }
     }
 
@@ -171,34 +186,9 @@ impl Follower {
         if received.starts_with(b"e") {
             return self.judge_refusal(disk, received, has_ended);
         }
-        let pieces = &disk.tails[self.tail()].pieces;
-        loop {
-            let rest = &received[self.taken..];
-            let Some(piece) = pieces
-                .get(self.at.piece)
-                .filter(|piece| piece.gap != Gap::Sure)
-            else {
-                break;
-            };
-            if self.pending_line.is_some() {
-                break;
-            }
-            let common = common_prefix(rest, piece.content(disk, self.at.offset));
-            self.taken += common;
-            self.at.offset += common;
-            if common == rest.len() {
-                break;
-            }
-            let (min, max) = piece.ends(disk);
-            let is_end = (min..=max).contains(&self.at.offset);
-            if !is_end || !disk.is_finished(self.tail(), self.at.piece) {
-                break;
-            }
-            self.passes.push(self.at);
-            self.at = Place {
-                piece: self.at.piece + 1,
-                offset: pieces.get(self.at.piece + 1).map_or(0, |next| next.from),
-            };
+        self.read_on(disk, received);
+        while self.taken < received.len() && self.pass_earlier(disk) {
+            self.read_on(disk, received);
         }
         if self.taken < received.len() {
             return self.wrong(disk, received);
@@ -210,6 +200,66 @@ impl Follower {
             true => self.judge_end(disk),
             false => self.look_ahead(disk),
         }
+    }
+
+    fn read_on(&mut self, disk: &Disk, received: &[u8]) {
+        loop {
+            let rest = &received[self.taken..];
+            let Some(piece) = disk.tails[self.tail()]
+                .pieces
+                .get(self.at.piece)
+                .filter(|piece| piece.gap != Gap::Sure)
+            else {
+                break;
+            };
+            if self.pending_line.is_some() {
+                break;
+            }
+            let entered = self.at.offset;
+            let common = common_prefix(rest, piece.content(disk, self.at.offset));
+            self.taken += common;
+            self.at.offset += common;
+            if common == rest.len() {
+                break;
+            }
+            let (min, max) = piece.ends(disk);
+            let is_end = (min..=max).contains(&self.at.offset);
+            if !is_end || !disk.is_finished(self.tail(), self.at.piece) {
+                break;
+            }
+            self.doubts.push(Doubt {
+                pass: self.at,
+                passes: self.passes.len(),
+                taken: self.taken,
+                min: min.max(entered),
+            });
+            self.pass(disk);
+        }
+    }
+
+    fn pass(&mut self, disk: &Disk) {
+        let pieces = &disk.tails[self.tail()].pieces;
+        self.passes.push(self.at);
+        self.at = Place {
+            piece: self.at.piece + 1,
+            offset: pieces.get(self.at.piece + 1).map_or(0, |next| next.from),
+        };
+    }
+
+    /// Takes the last byte of a piece that was passed for one of the next. False: it is none.
+    fn pass_earlier(&mut self, disk: &Disk) -> bool {
+        while let Some(mut doubt) = self.doubts.pop() {
+            if doubt.pass.offset > doubt.min {
+                doubt.pass.offset -= 1;
+                doubt.taken -= 1;
+                self.doubts.push(doubt);
+                (self.at, self.taken) = (doubt.pass, doubt.taken);
+                self.passes.truncate(doubt.passes);
+                self.pass(disk);
+                return true;
+            }
+        }
+        false
     }
 
     fn judge_refusal(&self, disk: &Disk, received: &[u8], has_ended: bool) -> Verdict {
