@@ -107,9 +107,8 @@ fn usage_error(why: &str) -> ExitCode {
     fail(&format!("{why} (see --help)"), USAGE)
 }
 
-/// That nobody reads it is no reason to fail differently.
 fn fail(why: &str, status: u8) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "sendtail: {why}");
+    report::say_fatal(why);
     ExitCode::from(status)
 }
 

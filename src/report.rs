@@ -11,7 +11,7 @@ mod repetition;
 
 mod stderr;
 
-pub use stderr::init_log;
+pub use stderr::{init_log, say_fatal};
 
 use repetition::Repetition;
 

@@ -9,12 +9,16 @@
 //!
 //! Roots are paths and not descriptors: a directory may be removed and made anew.
 
+mod below;
+
+use below::open_below;
+
 use crate::error::{Escaped, Fatal, reason};
 use crate::paths::{descriptor_path, may_read, names_a_file, parent};
 use crate::request::Refusal;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use std::ffi::OsStr;
@@ -81,9 +85,6 @@ impl Place {
         }
     }
 }
-
-/// `openat2(2)`: a `..` that meets a rename elsewhere is EAGAIN and to be tried again.
-const OPEN_ATTEMPTS_MAX: u32 = 16;
 
 impl Roots {
     /// Checks each PATH once, so that a mistake shows at start-up and not as clients that wait for
@@ -189,7 +190,7 @@ impl Roots {
             Root {
                 path,
                 kind: Kind::Directory,
-            } => open_below(path, &place.below, flags)?,
+            } => open_below(path, &place.below, OFlag::empty())?,
         };
         self.open_located(located)
     }
@@ -220,7 +221,7 @@ impl Roots {
                         .map_err(|_| Errno::EXDEV)?
                         .to_path_buf(),
                 };
-                open_below(root, &below, flags)?
+                open_below(root, &below, OFlag::O_NOFOLLOW)?
             }
         };
         self.open_located(located)
@@ -343,26 +344,6 @@ pub fn open_failure(error: &io::Error) -> String {
 /// permissions alone.
 fn is_forbidden_only_here(located: &File, error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied && may_read(&descriptor_path(located))
-}
-
-/// The kernel itself refuses to leave `directory` by `..`, by a link or by an absolute path
-/// (openat2(2)).
-fn open_below(directory: &Path, below: &Path, flags: OFlag) -> io::Result<OwnedFd> {
-    let directory = open(
-        directory,
-        OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )?;
-    let how = OpenHow::new()
-        .flags(flags)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    for _ in 0..OPEN_ATTEMPTS_MAX {
-        match openat2(&directory, below, how) {
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            opened => return Ok(opened?),
-        }
-    }
-    Err(Errno::EAGAIN.into())
 }
 
 #[cfg(test)]

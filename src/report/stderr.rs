@@ -4,7 +4,7 @@ use env_logger::{Env, Target};
 use log::{Level, LevelFilter};
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 
 /// Sets up the log on stderr. RUST_LOG, when set, wins over the flags.
@@ -24,6 +24,15 @@ pub fn init_log(verbose: u8, quiet: bool) {
             (false, level) => writeln!(line, "sendtail: {}: {}", level_word(level), record.args()),
         })
         .init();
+}
+
+/// Why the process ends before or instead of serving. That nobody reads it is no reason to fail
+/// differently.
+pub fn say_fatal(why: &str) {
+    let _ = match stderr_is_journal() {
+        true => writeln!(io::stderr(), "<{}>{why}", journal_priority(Level::Error)),
+        false => writeln!(io::stderr(), "sendtail: {why}"),
+    };
 }
 
 /// systemd says in JOURNAL_STREAM which device and inode it gave as stderr (systemd.exec(5)).
