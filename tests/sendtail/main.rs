@@ -50,6 +50,18 @@ mod cold;
 // Addresses, ports, unix sockets, the `listening` lines.
 mod listen;
 
+// Sockets from a service manager, and what it is told.
+mod inherited;
+
+// What the process cannot do once it serves.
+mod sandbox;
+
+// Who may connect, and how many at a time.
+mod allow;
+
+// Through ssh, stunnel and WireGuard, as the README shows it.
+mod encrypted;
+
 // Arguments, exit statuses, signals, the log.
 mod process;
 

@@ -1,9 +1,12 @@
 //! The process as an operator meets it: arguments and exit statuses, what happens to stdout and
 //! stderr, signals, and the log.
 
-mod messages; // levels, journald's priorities, limits on repetition, totals
+mod held_back; // limits on repetition
+mod journal; // priorities
+mod messages; // levels, and what strangers cannot do to the log
 mod shutdown; // SIGTERM and SIGINT: what becomes of each client, and the exit status
 mod signals; // SIGHUP, SIGPIPE, SIGIO, SIGSTOP
+mod totals; // SIGUSR1
 
 use std::ffi::OsStr;
 use std::fs;
@@ -205,6 +208,10 @@ fn the_help_names_every_flag() {
         "-p, --port",
         "-b, --bind",
         "--max-clients",
+        "--max-clients-per-host",
+        "--allow",
+        "--socket-mode",
+        "--no-sandbox",
         "--header-timeout",
         "--keepalive",
         "-v, --verbose",

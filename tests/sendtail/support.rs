@@ -4,7 +4,9 @@
 
 mod audience;
 mod client;
+mod inherit;
 mod log;
+mod network;
 mod pace;
 mod programs;
 mod server;
@@ -12,7 +14,9 @@ mod slow_disk;
 
 pub use audience::{Audience, BACKLOG};
 pub use client::Client;
+pub use inherit::{inheriting, with_descriptors};
 pub use log::{Log, append, numbered_lines, on_each_file_system};
+pub use network::{connect_from, in_a_network_with, ip};
 pub use pace::{Late, Pace, in_time};
 pub use programs::{Helper, Tracer, bare, can_run, fails, library, netcat};
 pub use server::{BINARY, Server, wrapped};
