@@ -8,6 +8,7 @@ use mio::event::Source;
 use mio::net::{TcpListener, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, bind,
     getsockname, getsockopt, listen, setsockopt, socket, sockopt,
@@ -135,18 +136,18 @@ fn adopt(socket: OwnedFd, keepalive: Duration) -> io::Result<Listener> {
     if !is_stream || !getsockopt(&socket, sockopt::AcceptConn)? {
         return Err(io::Error::other("not a listening stream socket"));
     }
+    // std would ask by ioctl(2), which is too much to allow for the sake of one bit.
+    fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     let address = getsockname::<SockaddrStorage>(socket.as_raw_fd())?;
     let socket = match address.family() {
         Some(AddressFamily::Inet | AddressFamily::Inet6) => {
             set_client_options(&socket, keepalive)?;
             let listener = std::net::TcpListener::from(socket);
-            listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
             Listening::Tcp(TcpListener::from_std(listener), address)
         }
         Some(AddressFamily::Unix) => {
             let listener = net::UnixListener::from(socket);
-            listener.set_nonblocking(true)?;
             let file = SocketFile {
                 path: shown_path(&listener.local_addr()?),
                 identity: None,
