@@ -50,6 +50,9 @@ mod cold;
 // Addresses, ports, unix sockets, the `listening` lines.
 mod listen;
 
+// Whatever comes to an open port costs the others nothing, and leaves nothing behind.
+mod abuse;
+
 // Sockets from a service manager, and what it is told.
 mod inherited;
 

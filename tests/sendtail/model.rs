@@ -15,7 +15,7 @@ mod disk;
 mod follower;
 mod history;
 mod life;
-mod random;
+pub mod random;
 mod reader;
 mod state;
 mod step;

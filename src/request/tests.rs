@@ -1,0 +1,291 @@
+//! Headers of every kind; and all that are short, against an oracle.
+
+mod oracle;
+
+use super::*;
+
+use oracle::{Kind, Meaning, Wish, meaning};
+
+fn request(start: Start, path: &str) -> Parsed {
+    Parsed::Request(Request {
+        start,
+        path: (!path.is_empty()).then(|| PathBuf::from(path)),
+    })
+}
+
+#[test]
+fn lines_that_are_requests() {
+    use Start::*;
+    let max = i64::MAX as u64;
+    for (line, expected) in [
+        ("\n", request(LastLines(10), "")),
+        ("\r\n", request(LastLines(10), "")),
+        (" \t \n", request(LastLines(10), "")),
+        ("0\n", request(Byte(0), "")),
+        ("1000\njunk", request(Byte(1000), "")),
+        ("007\n", request(Byte(7), "")),
+        ("9223372036854775807\n", request(Byte(max), "")),
+        ("-0\n", request(LastLines(0), "")),
+        ("-10\r\n", request(LastLines(10), "")),
+        ("  -10\t\n", request(LastLines(10), "")),
+        ("-1000c\n", request(LastBytes(1000), "")),
+        ("-0c\n", request(LastBytes(0), "")),
+        ("+0\n", request(FromLine(0), "")),
+        ("+5\n", request(FromLine(5), "")),
+        ("0 access.log\n", request(Byte(0), "access.log")),
+        (
+            "0  nginx/access.log \r\n",
+            request(Byte(0), "nginx/access.log"),
+        ),
+        ("0 ../.a//b\n", request(Byte(0), "../.a//b")),
+        ("0 a%20b%3D%25%0A\n", request(Byte(0), "a b=%\n")),
+        ("0 d\u{e9}j\u{e0}\n", request(Byte(0), "d\u{e9}j\u{e0}")),
+        ("0 a..b/c.\n", request(Byte(0), "a..b/c.")),
+    ] {
+        assert_eq!(Request::parse(line.as_bytes(), false), expected, "{line:?}");
+    }
+    let not_utf8 = Request {
+        start: Byte(0),
+        path: Some(OsString::from_vec(vec![0xff]).into()),
+    };
+    assert_eq!(Request::parse(b"0 %fF\n", false), Parsed::Request(not_utf8));
+}
+
+#[test]
+fn lines_that_are_refused() {
+    use Refusal::*;
+    for (line, refusal) in [
+        (&b"x\n"[..], BadStart),
+        (b"-\n", BadStart),
+        (b"+\n", BadStart),
+        (b"-c\n", BadStart),
+        (b"5c\n", BadStart),
+        (b"+5c\n", BadStart),
+        (b"--5\n", BadStart),
+        (b"-10\r \n", BadStart),
+        (b"a=b\n", BadStart),
+        (b"\0\n", BadStart),
+        (b"\xff\n", BadStart),
+        (b"9223372036854775808\n", BadStart),
+        (b"-99999999999999999999999\n", BadStart),
+        (b"0 a%\n", BadHeader),
+        (b"0 a%4\n", BadHeader),
+        (b"0 a%4g\n", BadHeader),
+        (b"0 a%+4\n", BadHeader),
+        (b"0 a%00\n", BadHeader),
+        (b"0 ..%2Fb\n", BadHeader),
+        (b"0 a\x1b[m\n", BadHeader),
+        (b"0 a\x7f\n", BadHeader),
+        (b"0 a\xff\n", BadHeader),
+        (b"0 a b\n", UnknownOption),
+        (b"0 a b=c\n", UnknownOption),
+        (b"0 b=c\n", UnknownOption),
+    ] {
+        assert_eq!(
+            Request::parse(line, false),
+            Parsed::Refused(refusal),
+            "{}",
+            line.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn before_the_newline() {
+    for (received, expected) in [
+        (&b""[..], Parsed::NotYet),
+        (b" ", Parsed::NotYet),
+        (b"-", Parsed::NotYet),
+        (b"\r", Parsed::NotYet),
+        (b"-10 access.lo", Parsed::NotYet),
+        (b"GET / HTTP/1.1\r", Parsed::Refused(Refusal::BadStart)),
+        (b"\x16\x03\x01", Parsed::Refused(Refusal::BadStart)),
+        (b" \0", Parsed::Refused(Refusal::BadStart)),
+    ] {
+        assert_eq!(
+            Request::parse(received, false),
+            expected,
+            "{}",
+            received.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn the_end_stands_for_the_newline() {
+    assert_eq!(Request::parse(b"", true), Parsed::Silence);
+    assert_eq!(
+        Request::parse(b" ", true),
+        request(Start::LastLines(10), "")
+    );
+    assert_eq!(
+        Request::parse(b"-3", true),
+        request(Start::LastLines(3), "")
+    );
+    assert_eq!(
+        Request::parse(b"-3 a\r", true),
+        request(Start::LastLines(3), "a")
+    );
+    assert_eq!(
+        Request::parse(b"-", true),
+        Parsed::Refused(Refusal::BadStart)
+    );
+}
+
+#[test]
+fn the_longest_header() {
+    let mut header = vec![b' '; HEADER_BYTES_MAX - 2];
+    header.extend(b"0\n");
+    assert_eq!(Request::parse(&header, false), request(Start::Byte(0), ""));
+    header.insert(0, b' ');
+    assert_eq!(
+        Request::parse(&header, false),
+        Parsed::Refused(Refusal::HeaderTooLong)
+    );
+    assert_eq!(
+        Request::parse(&header[..HEADER_BYTES_MAX - 1], false),
+        Parsed::NotYet
+    );
+}
+
+// All of them, against an oracle.
+
+/// What the parser may tell apart: digits (`4` and `0` also as halves of an escape), the signs and
+/// the letter of a start, blanks, the two bytes of a line's end, what a path is decoded by, a
+/// letter that is a digit of escapes and one that is none, and bytes that may not stand as they
+/// are: NUL, ESC, DEL, and the first, the middle and no byte at all of UTF-8.
+const ALPHABET: [u8; 22] = *b"049+-c \t\r\n%=./Fx\0\x1b\x7f\x80\xc3\xff";
+
+/// The same for what may stand behind `0 `, where more than four bytes are needed.
+const PATH_ALPHABET: [u8; 18] = *b"024fFgx%=./+ \r\n\0\x80\xc3";
+
+/// What is not the answer for all of the bytes is "not yet". What a client gets whose bytes come
+/// in several segments is the first answer that is none, so it is that of all of them, wherever
+/// they are split: shown for every start of a header by what holds for the next shorter one.
+fn check_below(header: &mut Vec<u8>, alphabet: &[u8], depth: usize) -> usize {
+    let answer = check(header);
+    if depth == 0 {
+        return 1;
+    }
+    let mut count = 1;
+    for byte in alphabet {
+        header.push(*byte);
+        if answer != Parsed::NotYet {
+            let (longer, at_end) = (Request::parse(header, false), Request::parse(header, true));
+            let shown = header.escape_ascii();
+            assert_eq!((&longer, &at_end), (&answer, &answer), "{shown} in two");
+        }
+        count += check_below(header, alphabet, depth - 1);
+        header.pop();
+    }
+    count
+}
+
+/// Both answers are the oracle's; gives the one before the end.
+#[track_caller]
+fn check(header: &[u8]) -> Parsed {
+    for ended in [true, false] {
+        let (answer, meaning) = (Request::parse(header, ended), meaning(header, ended));
+        let shown = header.escape_ascii();
+        assert_eq!(answer, parsed(meaning), "{shown}, FIN: {ended}");
+    }
+    Request::parse(header, false)
+}
+
+fn parsed(meaning: Meaning) -> Parsed {
+    match meaning {
+        Meaning::NotYet => Parsed::NotYet,
+        Meaning::Silence => Parsed::Silence,
+        Meaning::Error("bad start") => Parsed::Refused(Refusal::BadStart),
+        Meaning::Error("bad header") => Parsed::Refused(Refusal::BadHeader),
+        Meaning::Error("header too long") => Parsed::Refused(Refusal::HeaderTooLong),
+        Meaning::Error("unknown option") => Parsed::Refused(Refusal::UnknownOption),
+        Meaning::Error(other) => panic!("{other} is none of the parser's"),
+        Meaning::Request(Wish { kind, number, path }) => Parsed::Request(Request {
+            start: match kind {
+                Kind::Offset => Start::Byte(number),
+                Kind::LastLines => Start::LastLines(number),
+                Kind::LastBytes => Start::LastBytes(number),
+                Kind::LineNumber => Start::FromLine(number),
+            },
+            path: path.map(|path| OsString::from_vec(path).into()),
+        }),
+    }
+}
+
+#[test]
+fn every_header_of_up_to_four_bytes() {
+    let count = check_below(&mut vec![], &ALPHABET, 4);
+    assert_eq!(
+        count,
+        (0..=4).map(|length| ALPHABET.len().pow(length)).sum()
+    );
+}
+
+#[test]
+fn every_path_of_up_to_four_bytes() {
+    check_below(&mut b"0 ".to_vec(), &PATH_ALPHABET, 4);
+}
+
+#[test]
+fn every_byte_beside_every_byte() {
+    let all: Vec<u8> = (0..=255).collect();
+    for start in ["", "0 ", "0 %", "0 a ", "-1"] {
+        check_below(&mut start.into(), &all, 2);
+    }
+}
+
+/// Each sign, with and without `c`, around each border: noughts before it make no difference, and
+/// a digit more is too much.
+#[test]
+fn every_number_at_a_border() {
+    let borders = [
+        0,
+        1 << 31,
+        1 << 32,
+        1 << 53,
+        1 << 63,
+        1 << 64,
+        1 << 65,
+        10_u128.pow(19),
+    ];
+    for number in borders
+        .into_iter()
+        .flat_map(|border| border.saturating_sub(2)..border + 3)
+    {
+        for (sign, unit) in ["", "+", "-", "--"]
+            .into_iter()
+            .flat_map(|s| [(s, ""), (s, "c")])
+        {
+            for noughts in ["", "0", "00000000000000000000000000000000000000000"] {
+                check(format!("{sign}{noughts}{number}{unit}\n").as_bytes());
+                check(format!("{sign}{number}{noughts}{unit}").as_bytes());
+            }
+        }
+    }
+    assert_eq!(
+        Request::parse(&[b'9'; HEADER_BYTES_MAX - 1], true),
+        Parsed::Refused(Refusal::BadStart)
+    );
+}
+
+/// Each byte of the alphabet at each place around the border, in headers of each length there, of
+/// which the rest is a header.
+#[test]
+fn every_byte_at_the_longest_header() {
+    for length in HEADER_BYTES_MAX - 3..HEADER_BYTES_MAX + 3 {
+        for fill in [" ", "0", "0 a", "0 a b", "x", "\r", "0 %41"] {
+            let last = fill.bytes().last().expect("it has a byte");
+            let mut header = fill.as_bytes().to_vec();
+            header.resize(length, last);
+            check(&header);
+            for at in HEADER_BYTES_MAX - 4..length {
+                for byte in ALPHABET {
+                    header[at] = byte;
+                    check(&header);
+                }
+                header[at] = last;
+            }
+        }
+    }
+}
