@@ -16,7 +16,7 @@ pub enum Exposure<'a> {
     ThisHostOnly,
     /// Whoever reaches this address can.
     AnyHost(&'a Listener),
-    /// Through this port every local user can read a file that is not for all of them.
+    /// Through this address every local user can read a file that is not for all of them.
     AnyLocalUser {
         path: PathBuf,
         listener: &'a Listener,
@@ -38,22 +38,33 @@ pub fn exposures<'a>(
         Some(listener) if !hosts.are_limited() => exposures.push(Exposure::AnyHost(listener)),
         Some(_) => {}
     }
-    let by_tcp = listeners.iter().find(|listener| listener.is_tcp());
-    if let Some(listener) = by_tcp.filter(|_| hosts.allow_loopback()) {
+    let is_open = |listener: &&Listener| match listener.unix_path() {
+        None => hosts.allow_this_host(),
+        Some(path) => may_be_connected_to(path),
+    };
+    if let Some(listener) = listeners.iter().find(is_open) {
         let secret = paths.iter().find_map(|path| find_secret(path));
         exposures.extend(secret.map(|path| Exposure::AnyLocalUser { path, listener }));
     }
     exposures
 }
 
+/// Every user may write to the socket (unix(7)). An abstract one has no permissions.
+fn may_be_connected_to(socket: &Path) -> bool {
+    let Ok(real) = fs::canonicalize(socket) else {
+        return true;
+    };
+    let metadata = fs::metadata(&real);
+    metadata.is_ok_and(|found| found.permissions().mode() & 0o002 != 0) && is_reachable(&real)
+}
+
 /// What is served by `path`, is readable to this process and not to everybody.
 fn find_secret(path: &Path) -> Option<PathBuf> {
     let (real, metadata) = resolve(path).ok()?;
-    let may_reach = |directory: &Path| has_mode(directory, 0o001);
-    if !real.ancestors().skip(1).all(may_reach) || !is_for_all(&metadata) {
+    if !is_reachable(&real) || !is_for_all(&metadata) {
         return Some(path.into());
     }
-    let entries = metadata.is_dir().then(|| fs::read_dir(&real));
+    let entries = path.is_dir().then(|| fs::read_dir(&real));
     let entries = entries.into_iter().flatten().flatten().take(ENTRIES_MAX);
     let secret = entries.flatten().find(|entry| {
         let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
@@ -77,7 +88,10 @@ fn is_for_all(metadata: &Metadata) -> bool {
     metadata.permissions().mode() & needed == needed
 }
 
-fn has_mode(path: &Path, needed: u32) -> bool {
-    let metadata = fs::metadata(path);
-    metadata.is_ok_and(|found| found.permissions().mode() & needed == needed)
+/// Every user may search the directories above.
+fn is_reachable(real: &Path) -> bool {
+    real.ancestors().skip(1).all(|directory| {
+        let metadata = fs::metadata(directory);
+        metadata.is_ok_and(|found| found.permissions().mode() & 0o001 != 0)
+    })
 }

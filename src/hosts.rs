@@ -4,7 +4,9 @@
 
 use crate::socket::Peer;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -32,7 +34,7 @@ impl FromStr for Network {
         let network = text.parse::<IpNet>();
         let network = network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         network
-            .map(Network)
+            .map(|network| Network(to_canonical(network)))
             .map_err(|_| "neither an IP address nor a network like 10.0.0.0/8")
     }
 }
@@ -52,13 +54,17 @@ impl Hosts {
         !self.allowed.is_empty()
     }
 
-    /// Local users may connect by TCP.
-    pub fn allow_loopback(&self) -> bool {
-        let loopback = [
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ];
-        loopback.iter().any(|ip| self.allow_address(ip))
+    /// Local users may connect by TCP: from loopback, any address of which is theirs to take, or
+    /// from another address of this host.
+    pub fn allow_this_host(&self) -> bool {
+        let loopback = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8));
+        let meets_loopback =
+            |network: &Network| loopback.contains(&network.0) || network.0.contains(&loopback);
+        let own = getifaddrs().into_iter().flatten();
+        let mut own = own.filter_map(|interface| ip_of(&interface.address?));
+        self.allow_address(&Ipv6Addr::LOCALHOST.into())
+            || self.allowed.iter().any(meets_loopback)
+            || own.any(|ip| self.allow_address(&ip))
     }
 
     /// It may connect.
@@ -103,6 +109,21 @@ impl Hosts {
     }
 }
 
+/// An IPv4 network may be written as what dual-stack sockets make of it (RFC 4291, 2.5.5.2); our
+/// peers have their IPv4 addresses.
+fn to_canonical(network: IpNet) -> IpNet {
+    let IpAddr::V4(ip) = network.addr().to_canonical() else {
+        return network;
+    };
+    let length = network.prefix_len() - (network.max_prefix_len() - 32);
+    Ipv4Net::new(ip, length).map_or(network, IpNet::V4)
+}
+
+fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| address.ip().into());
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| address.ip().into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,12 +164,12 @@ mod tests {
     #[test]
     fn who_may_connect() {
         let hosts = Hosts::new(
-            networks(&["10.1.2.3/8", "192.0.2.7", "2001:db8::/32"]),
+            networks(&["198.51.100.9/24", "192.0.2.7", "2001:db8::/32"]),
             None,
         );
         for (ip, may) in [
-            ("10.255.0.1", true),
-            ("11.0.0.1", false),
+            ("198.51.100.1", true),
+            ("198.51.101.1", false),
             ("192.0.2.7", true),
             ("192.0.2.8", false),
             ("2001:db8:1::1", true),
@@ -158,10 +179,20 @@ mod tests {
             assert_eq!(hosts.allow(peer(ip)), may, "{ip}");
         }
         assert!(hosts.allow(Peer::Unix));
-        assert!(hosts.are_limited() && !hosts.allow_loopback());
-        assert!(Hosts::new(networks(&["127.0.0.0/8"]), None).allow_loopback());
+        assert!(hosts.are_limited() && !hosts.allow_this_host());
+        for local in [
+            "127.0.0.0/8",
+            "127.0.0.2",
+            "0.0.0.0/0",
+            "::1",
+            "::/0",
+            "::ffff:127.0.0.1",
+        ] {
+            let hosts = Hosts::new(networks(&[local]), None);
+            assert!(hosts.allow_this_host(), "{local}");
+        }
         let everybody = Hosts::new(vec![], None);
-        assert!(everybody.allow(peer("11.0.0.1")) && everybody.allow_loopback());
+        assert!(everybody.allow(peer("11.0.0.1")) && everybody.allow_this_host());
         assert!(!everybody.are_limited());
     }
 

@@ -20,23 +20,28 @@ pub const ANSWERED_MAX: usize = 16;
 
 const OWN_MAX: usize = 40;
 
+/// So many of these are for listeners. Further ones are taken from the others.
+const LISTENERS_KEPT: usize = 16;
+
 /// What `--max-clients` leaves of the descriptor limit by default, and what a new name leaves.
 const KEPT: usize = 64;
 
 /// The limits of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// RLIMIT_NOFILE, which counts all that is open.
+    /// RLIMIT_NOFILE, which counts all that is open, less listeners beyond the usual.
     descriptors_max: usize,
     /// `--max-clients`.
     clients_max: usize,
 }
 
 impl Limits {
-    /// Raises the descriptor limit to its hard value. `clients_max` is `--max-clients`.
-    pub fn new(clients_max: Option<u32>) -> Result<Limits, Fatal> {
+    /// Raises the descriptor limit to its hard value. `clients_max` is `--max-clients`; so many
+    /// `listeners` there are.
+    pub fn new(clients_max: Option<u32>, listeners: usize) -> Result<Limits, Fatal> {
         let descriptors_max = raise_descriptor_limit()
-            .map_err(|error| Fatal::io("cannot raise the limit of open files", &error))?;
+            .map_err(|error| Fatal::io("cannot raise the limit of open files", &error))?
+            .saturating_sub(listeners.saturating_sub(LISTENERS_KEPT));
         let clients_max = match clients_max {
             Some(clients) => clients as usize,
             None => descriptors_max.saturating_sub(KEPT),

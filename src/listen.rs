@@ -300,14 +300,18 @@ impl Listener {
         }
     }
 
-    pub fn is_tcp(&self) -> bool {
-        matches!(&self.socket, Listening::Tcp(..))
+    /// The name of a unix socket; an abstract one as `@name`.
+    pub fn unix_path(&self) -> Option<&Path> {
+        match &self.socket {
+            Listening::Tcp(..) => None,
+            Listening::Unix(_, file) => Some(&file.path),
+        }
     }
 
     /// Only processes of this host can connect.
     pub fn is_local(&self) -> bool {
         match &self.socket {
-            Listening::Tcp(_, address) => address.ip().is_loopback(),
+            Listening::Tcp(_, address) => address.ip().to_canonical().is_loopback(),
             Listening::Unix(..) => true,
         }
     }

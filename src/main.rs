@@ -76,6 +76,7 @@ use roots::Roots;
 use sandbox::{Enforced, Sandbox};
 use server::{Server, Terms};
 use signals::Signals;
+use systemd::Manager;
 use tails::Tails;
 
 use std::io::Write;
@@ -118,7 +119,6 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
     report::init_log(cli.verbose, cli.quiet);
     let signals =
         Signals::take_over().map_err(|error| Fatal::io("cannot take signals over", &error))?;
-    let limits = Limits::new(cli.max_clients)?;
     let hosts = Hosts::new(cli.allow.clone(), cli.max_clients_per_host);
     let mut roots = Roots::new(&cli.paths)?;
     let wanted = Wanted {
@@ -128,6 +128,8 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
         socket_mode: cli.socket_mode,
     };
     let listeners = listen::listen_on(inherited, &wanted)?;
+    let limits = Limits::new(cli.max_clients, listeners.len())?;
+    let manager = Manager::from_environment();
     let report = Report::new(cli.drain_grace());
     for exposure in exposure::exposures(&cli.paths, &listeners, &hosts) {
         report.exposure(&exposure);
@@ -146,9 +148,8 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
         header_timeout: cli.header_timeout(),
         keepalive: cli.keepalive(),
     };
-    let server = Server::new(signals, listeners, tails, terms, report)?;
+    let server = Server::new(signals, listeners, tails, terms, report, manager)?;
     let _ = std::io::stdout().write_all(listening.as_bytes());
-    systemd::notify_ready();
     server.run()
 }
 
@@ -160,7 +161,7 @@ fn confine(
     report: &Report,
 ) -> Result<(), Fatal> {
     let sockets = listeners.iter().filter_map(Listener::own_path);
-    let sandbox = Sandbox::new(paths, sockets)?;
+    let sandbox = Sandbox::new(paths, sockets);
     let enforced = sandbox.enter()?;
     if enforced != Enforced::No {
         roots.note_sandbox();

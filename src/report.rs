@@ -141,13 +141,24 @@ impl Report {
             Enforced::Part => {
                 info!("sandbox: this kernel enforces a part of it, Linux 6.12 and later all")
             }
-            Enforced::No => return info!("no sandbox: this kernel has no Landlock"),
+            Enforced::No => return info!("no sandbox: Landlock is not to be had here"),
+        }
+        if let Some(directory) = &sandbox.reads_all {
+            let directory = Escaped(directory);
+            warn!("sandbox: {directory} is served and is /, so every file can be read");
         }
         for directory in &sandbox.topmost {
             info!(
-                "sandbox: if {} is made anew, a restart is needed to serve it: the sandbox cannot \
-                 let it read all of /",
+                "sandbox: if {} is made anew or mounted over, a restart is needed to serve it: the \
+                 sandbox cannot let it read all of /",
                 Escaped(directory)
+            );
+        }
+        for path in &sandbox.dangling {
+            info!(
+                "sandbox: {} leads into a directory that is not there: when it is made, a restart \
+                 is needed to serve it",
+                Escaped(path)
             );
         }
     }

@@ -1,16 +1,21 @@
-//! What the process can still do once it serves: read below the PATHs, and no more (landlock(7)).
+//! What the process can still do once it serves (landlock(7)).
 //!
-//! | allowed                                                                | what for              |
+//! | allowed, with all that is below                                        | what for              |
 //! |------------------------------------------------------------------------|-----------------------|
 //! | reading in each PATH's directory, and in the one where its file lies   | serving, rotation     |
 //! | reading in the parents of these, unless that is `/`                    | one that is made anew |
 //! | removing files in the directories of the unix sockets that we made     | the end               |
 //!
-//! No other file can be opened, none be written, made or renamed, no TCP port be bound and nobody be
-//! connected to. The rules are for directories as they are now, not for paths: that is why a
-//! directory that is removed and made anew needs a parent that may be read.
+//! No other file can be opened, none be written, made or renamed, no TCP port be bound or connected
+//! to, no abstract unix socket, and no other process be signalled. The rules are for directories as
+//! they are now, not for paths: that is why a directory that is removed and made anew needs a parent
+//! that may be read.
+//!
+//! Landlock does not know chmod(2), UDP, unix sockets that have a path, and listen(2) on a port of
+//! the kernel's choice: a seccomp filter does, as the unit in `examples/systemd` has it. It is not
+//! set here because it costs every call.
 
-use crate::error::{Escaped, Fatal};
+use crate::error::Fatal;
 use crate::paths;
 
 use landlock::{
@@ -19,10 +24,10 @@ use landlock::{
 };
 
 use std::collections::BTreeSet;
-use std::env;
-use std::fmt::Display;
+use std::error::Error;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The directories of a sandbox, as real paths.
@@ -31,6 +36,10 @@ pub struct Sandbox {
     removable: BTreeSet<PathBuf>,
     /// Directories whose parent is `/`: made anew, they cannot be read.
     pub topmost: BTreeSet<PathBuf>,
+    /// The directory of a PATH that is `/`.
+    pub reads_all: Option<PathBuf>,
+    /// PATHs that are links into directories that are not there.
+    pub dangling: BTreeSet<PathBuf>,
 }
 
 /// What the kernel makes of it.
@@ -51,42 +60,40 @@ const ABI_MAX: ABI = ABI::V6;
 impl Sandbox {
     /// For these PATHs of the command line, whose directories exist, and the paths of these unix
     /// sockets.
-    pub fn new<'a>(
-        paths: &[PathBuf],
-        sockets: impl Iterator<Item = &'a Path>,
-    ) -> Result<Sandbox, Fatal> {
+    pub fn new<'a>(paths: &[PathBuf], sockets: impl Iterator<Item = &'a Path>) -> Sandbox {
         let mut sandbox = Sandbox {
             readable: BTreeSet::new(),
             removable: BTreeSet::new(),
             topmost: BTreeSet::new(),
+            reads_all: None,
+            dangling: BTreeSet::new(),
         };
         for path in paths {
-            for directory in [own_directory(path), real_directory(path)] {
-                sandbox.allow_reading(&directory)?;
+            sandbox.allow_reading(&own_directory(path));
+            match real_directory(path) {
+                Some(directory) => sandbox.allow_reading(&directory),
+                None => drop(sandbox.dangling.insert(path.clone())),
             }
         }
         for socket in sockets {
-            sandbox.removable.insert(real(paths::parent(socket))?);
+            sandbox.removable.insert(paths::parent(socket).into());
         }
-        Ok(sandbox)
+        sandbox
     }
 
-    fn allow_reading(&mut self, directory: &Path) -> Result<(), Fatal> {
-        let found = real(directory)?;
+    fn allow_reading(&mut self, directory: &Path) {
+        self.readable.insert(directory.to_path_buf());
+        if is_top(directory) {
+            self.reads_all = Some(directory.to_path_buf());
+            return;
+        }
         // Where it is, and, if a link leads there, where another one would be made by that name.
-        let parents = [
-            found.parent().map(Path::to_path_buf),
-            Some(real(paths::parent(directory))?),
-        ];
-        let top = Path::new("/");
-        for parent in parents.into_iter().flatten().filter(|_| found != top) {
-            match parent == top {
+        for parent in [directory.join(".."), paths::parent(directory).into()] {
+            match is_top(&parent) {
                 true => self.topmost.insert(directory.to_path_buf()),
                 false => self.readable.insert(parent),
             };
         }
-        self.readable.insert(found);
-        Ok(())
     }
 
     /// Enters it, for good. Fails only if the kernel has Landlock and refuses.
@@ -104,7 +111,7 @@ impl Sandbox {
         let ruleset = Ruleset::default()
             .handle_access(AccessFs::from_all(ABI_MAX))?
             .handle_access(AccessNet::from_all(ABI_MAX))?
-            .scope(scopes())?
+            .scope(Scope::from_all(ABI_MAX))?
             .create()?;
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let remove = AccessFs::RemoveFile.into();
@@ -112,15 +119,6 @@ impl Sandbox {
             .add_rules(rules(&self.readable, read))?
             .add_rules(rules(&self.removable, remove))?
             .restrict_self()
-    }
-}
-
-/// No signals to others, and no abstract sockets of theirs, unless the service manager has one.
-fn scopes() -> BitFlags<Scope> {
-    let manager = env::var_os("NOTIFY_SOCKET").unwrap_or_default();
-    match manager.as_bytes().starts_with(b"@") {
-        true => Scope::Signal.into(),
-        false => Scope::from_all(ABI_MAX),
     }
 }
 
@@ -141,25 +139,35 @@ fn own_directory(path: &Path) -> PathBuf {
     }
 }
 
-/// The same for where its links lead now. One that leads nowhere yet may tomorrow.
-fn real_directory(path: &Path) -> PathBuf {
+/// The same for where its links lead now; `None` if that is not there. One that leads nowhere yet
+/// may tomorrow.
+fn real_directory(path: &Path) -> Option<PathBuf> {
     let real = paths::follow_links(path);
-    match real.is_dir() {
+    let directory = match real.is_dir() {
         true => real,
-        false => match paths::parent(&real) {
-            parent if parent.is_dir() => parent.into(),
-            _ => own_directory(path),
-        },
+        false => paths::parent(&real).into(),
+    };
+    directory.is_dir().then_some(directory)
+}
+
+/// Rules are for inodes: `/` by whatever path, a bind mount of it among them.
+fn is_top(directory: &Path) -> bool {
+    let identity = |path: &Path| {
+        fs::metadata(path)
+            .map(|found| (found.dev(), found.ino()))
+            .ok()
+    };
+    identity(directory) == identity(Path::new("/"))
+}
+
+fn cannot(why: RulesetError) -> Fatal {
+    let what = "cannot enter the sandbox, which --no-sandbox does without";
+    let mut cause: &dyn Error = &why;
+    while let Some(source) = cause.source() {
+        cause = source;
     }
-}
-
-fn real(directory: &Path) -> Result<PathBuf, Fatal> {
-    fs::canonicalize(directory).map_err(|error| {
-        let what = format!("cannot find out where {} is", Escaped(directory));
-        Fatal::io(what, &error)
-    })
-}
-
-fn cannot(why: impl Display) -> Fatal {
-    Fatal::new("cannot enter the sandbox", why)
+    match cause.downcast_ref::<io::Error>() {
+        Some(error) => Fatal::io(what, error),
+        None => Fatal::new(what, why),
+    }
 }

@@ -25,6 +25,7 @@ use crate::report::{Doing, Now, Report};
 use crate::request::{Refusal, Request};
 use crate::schedule::{Due, Schedule};
 use crate::signals::{Order, Signals};
+use crate::systemd::Manager;
 use crate::tails::{TURN_LOOKS_MAX, Tails};
 use crate::watch::TailKey;
 
@@ -69,6 +70,7 @@ pub struct Server {
     disk: Disk,
     terms: Terms,
     report: Report,
+    manager: Manager,
     /// When the turn began: followers that its looks have woken may have what was checked since.
     turn_began: Instant,
     /// The turn's time; set anew when serving begins, for all others are checked from then on.
@@ -79,6 +81,8 @@ pub struct Server {
     is_accept_paused: bool,
     /// When half-closed clients were last probed out of turn.
     probed: Option<Instant>,
+    /// The slot from which the clients are gone through for that, and the silence they may have.
+    probing: Option<(usize, Duration)>,
     /// Clients at the live end, who wait for more.
     waiting: usize,
     /// What clients asked for whose file is not known yet.
@@ -100,6 +104,7 @@ impl Server {
         tails: Tails,
         terms: Terms,
         report: Report,
+        manager: Manager,
     ) -> Result<Server, Fatal> {
         let fatal = |error: io::Error| Fatal::io("cannot use epoll", &error);
         let poll = Poll::new().map_err(fatal)?;
@@ -120,11 +125,13 @@ impl Server {
             disk: Disk::default(),
             terms,
             report,
+            manager,
             turn_began: Instant::now(),
             now: Instant::now(),
             has_signals: false,
             is_accept_paused: false,
             probed: None,
+            probing: None,
             waiting: 0,
             postponed: HashMap::new(),
             reporting: None,
@@ -137,6 +144,7 @@ impl Server {
 
     /// Serves until a signal says stop. Fails only if poll itself does.
     pub fn run(mut self) -> Result<(), Fatal> {
+        self.manager.notify_ready();
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !self.is_over {
             match self.poll.poll(&mut events, self.sleep()) {
@@ -157,6 +165,7 @@ impl Server {
             self.limit_held();
             self.expire();
             self.report_clients();
+            self.probe_clients();
             if let Some(until) = self.report.take_held_until() {
                 self.schedule.arm_earlier(Due::HeldBack, until);
             }
@@ -172,6 +181,7 @@ impl Server {
         let has_work = self.schedule.has_work()
             || self.tails.has_work()
             || self.reporting.is_some()
+            || self.probing.is_some()
             || (self.listeners.iter().any(|listener| listener.is_due) && self.may_accept());
         if has_work {
             Some(Duration::ZERO)

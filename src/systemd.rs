@@ -6,14 +6,17 @@ use crate::error::Fatal;
 use crate::sys;
 
 use std::env;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::time::Duration;
 
-const NOTIFY_TIMEOUT: Duration = Duration::from_secs(1);
+/// Who has started us and wants to hear how far we are.
+pub struct Manager {
+    socket: Option<UnixDatagram>,
+}
 
 /// The sockets that the process was started with, in the manager's order (LISTEN_PID and
 /// LISTEN_FDS, sd_listen_fds(3)). To be called once, before any descriptor is opened.
@@ -23,29 +26,39 @@ pub fn inherited_sockets() -> Result<Vec<OwnedFd>, Fatal> {
     Ok(listed.map(sys::adopt).collect())
 }
 
-/// From now on whoever connects is served. That nobody hears it is no reason not to.
-pub fn notify_ready() {
-    let _ = notify("READY=1\n");
+impl Manager {
+    /// The manager of NOTIFY_SOCKET, a path or an abstract name (sd_notify(3)). To be asked for before
+    /// the sandbox forbids new connections. sd-notify would take an abstract name for a path (0.5.0).
+    ///
+    /// One that cannot be reached is none: that nobody hears us is no reason not to serve.
+    pub fn from_environment() -> Manager {
+        let name = env::var_os("NOTIFY_SOCKET");
+        let socket = name.and_then(|name| connect(&name).ok());
+        Manager { socket }
+    }
+
+    /// From now on whoever connects is served. A manager that is busy is waited for.
+    pub fn notify_ready(&self) {
+        if let Some(socket) = &self.socket {
+            let _ = socket.send(b"READY=1\n");
+            let _ = socket.set_nonblocking(true);
+        }
+    }
+
+    /// From now on nobody new is. Streams are to be ended, and nobody is waited for.
+    pub fn notify_stopping(&self) {
+        if let Some(socket) = &self.socket {
+            let _ = socket.send(b"STOPPING=1\n");
+        }
+    }
 }
 
-/// From now on nobody new is.
-pub fn notify_stopping() {
-    let _ = notify("STOPPING=1\n");
-}
-
-/// One datagram to NOTIFY_SOCKET, a path or an abstract name (sd_notify(3)). sd-notify takes an
-/// abstract name for a path (0.5.0).
-fn notify(state: &str) -> io::Result<()> {
-    let Some(manager) = env::var_os("NOTIFY_SOCKET") else {
-        return Ok(());
-    };
-    let address = match manager.as_bytes() {
+fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
+    let address = match name.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-        _ => SocketAddr::from_pathname(&manager)?,
+        _ => SocketAddr::from_pathname(name)?,
     };
     let socket = UnixDatagram::unbound()?;
-    // A manager that is busy is waited for, one that has stopped reading is not.
-    socket.set_write_timeout(Some(NOTIFY_TIMEOUT))?;
-    socket.send_to_addr(state.as_bytes(), &address)?;
-    Ok(())
+    socket.connect_addr(&address)?;
+    Ok(socket)
 }

@@ -76,10 +76,8 @@ impl Server {
             true => Some(Refusal::TooManyClients),
             false => (self.terms.hosts.is_full(peer)).then_some(Refusal::TooManyOfHost),
         };
-        if refusal.is_some() && self.clients.over_limit() >= ANSWERED_MAX {
-            return self
-                .report
-                .refused(peer, Refusal::TooManyOfHost, None, None);
+        if let (Some(refusal), true) = (refusal, self.clients.over_limit() >= ANSWERED_MAX) {
+            return self.report.refused(peer, refusal, None, None);
         }
         self.report.connections += 1;
         self.report.connected(peer);

@@ -6,7 +6,6 @@ use crate::news::{Loss, LossKind};
 use crate::outcome::{Closed, Cut};
 use crate::request::Refusal;
 use crate::schedule::Due;
-use crate::systemd;
 
 use mio::Token;
 
@@ -174,7 +173,7 @@ impl Server {
 
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
-        systemd::notify_stopping();
+        self.manager.notify_stopping();
         self.listeners.clear();
         self.report.stopping(self.clients.len());
         self.is_over = self.clients.len() == 0;

@@ -3,9 +3,12 @@
 //! A client that has closed its sending half and one that is gone look the same until something is
 //! sent to them; a quiet file sends nothing. Keepalive finds out, in its time (`--keepalive`). When
 //! somebody is turned away because of them, it is asked for at once.
+//!
+//! A host that was started anew says so. So does one whose client has gone, but only a minute after
+//! that: until then its kernel answers for it (tcp_fin_timeout, tcp(7)).
 
 use super::Server;
-use crate::clients::{At, Seat};
+use crate::clients::At;
 use crate::schedule::Due;
 
 use std::time::{Duration, Instant};
@@ -19,29 +22,42 @@ const PROBE_TIME: Duration = Duration::from_secs(2);
 /// From one round to the next.
 const PROBE_PERIOD: Duration = Duration::from_secs(5);
 
+/// SIGUSR1's measure: a crowd of half-closed clients must not stop the others.
+const TURN_PROBES_MAX: usize = 100;
+
 impl Server {
     /// Somebody was turned away.
     pub(super) fn probe_half_closed(&mut self) {
-        let was_done = |at: Instant| self.now.saturating_duration_since(at) < PROBE_PERIOD;
+        // Each round is one of the four unanswered probes that a peer may have.
+        let period = PROBE_PERIOD.max(self.terms.keepalive / 4);
+        let was_done = |at: Instant| self.now.saturating_duration_since(at) < period;
         if self.probed.is_some_and(was_done) {
             return;
         }
         self.probed = Some(self.now);
+        self.probing = Some((0, PROBED_IDLE));
         self.schedule.arm(Due::ProbeOver, self.now + PROBE_TIME);
-        self.set_idle(PROBED_IDLE, |seat| {
-            seat.client.has_ended() && matches!(seat.at, At::Waiting(_))
-        });
     }
 
     /// From now on they are left alone as long as the others.
     pub(super) fn end_probe(&mut self) {
-        self.set_idle(self.terms.keepalive, |seat| seat.client.has_ended());
+        self.probing = Some((0, self.terms.keepalive));
     }
 
-    /// That it fails is a client's end, of which it will be told.
-    fn set_idle(&self, idle: Duration, is_concerned: impl Fn(&Seat) -> bool) {
-        for (_, seat) in self.clients.iter().filter(|(_, seat)| is_concerned(seat)) {
-            let _ = seat.client.set_keepalive_idle(idle);
+    /// The turn's share of going through the clients. That it fails for one is that client's end, of
+    /// which it will be told.
+    pub(super) fn probe_clients(&mut self) {
+        let Some((slot, idle)) = self.probing else {
+            return;
+        };
+        let (seats, next) = self.clients.page(slot, TURN_PROBES_MAX);
+        for seat in seats {
+            // Who was probed and is busy by now is let go as well.
+            let is_concerned = idle > PROBED_IDLE || matches!(seat.at, At::Waiting(_));
+            if is_concerned && seat.client.has_ended() {
+                let _ = seat.client.set_keepalive_idle(idle);
+            }
         }
+        self.probing = next.map(|slot| (slot, idle));
     }
 }

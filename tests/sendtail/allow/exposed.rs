@@ -70,8 +70,11 @@ fn a_public_file_is_nobodys_secret() {
     expect_exposed(&[], &[&log.path], None);
     expect_exposed(&[], &[log.directory.path()], None);
     expect_exposed(&["-b", "127.0.0.1"], &[&log.path], None);
-    // One that is still to come is no secret yet.
+    // One that is still to come is no secret yet, whatever is beside it.
     fs::remove_file(&log.path).expect("it is ours");
+    let beside = log.beside("beside");
+    fs::write(&beside, TEXT).expect("the directory is ours");
+    set_mode(&beside, 0o600);
     expect_exposed(&[], &[&log.path], None);
 }
 
@@ -202,16 +205,16 @@ fn whom_a_network_or_a_unix_socket_keeps_out_reads_nothing() {
     set_mode(&log.path, 0o600);
     let secret = Some(&*log.path);
     for (network, exposed) in [
-        ("10.0.0.0/8", None),
+        ("198.51.100.0/24", None),
         ("2001:db8::/32", None),
-        ("127.0.0.2", None),
+        ("127.0.0.2", secret),
         ("127.0.0.0/8", secret),
         ("127.0.0.1", secret),
         ("0.0.0.0/0", secret),
         ("::1", secret),
     ] {
         expect_exposed(&["--allow", network], &[&log.path], exposed);
-        let both = ["--allow", "10.0.0.0/8", "--allow", network];
+        let both = ["--allow", "198.51.100.0/24", "--allow", network];
         expect_exposed(&both, &[&log.path], exposed);
     }
     let unix = format!("unix:{}", log.beside("socket").display());
@@ -263,6 +266,37 @@ fn a_port_that_is_open_to_others_is_said_unless_some_are_named() {
             );
         }
     });
+}
+
+/// Who connects to an address of this host from this host does it from that address.
+#[test]
+fn a_network_that_this_host_is_in_lets_its_users_in() {
+    let log = public();
+    set_mode(&log.path, 0o600);
+    in_a_network_with(&["10.1.2.3/32"], || {
+        for (network, count) in [("10.1.0.0/16", 1), ("10.2.0.0/16", 0)] {
+            let said = said(&["-b", "10.1.2.3", "--allow", network], &[&log.path]);
+            assert_eq!(warnings(&said, ANY_USER).len(), count, "{network}: {said}");
+        }
+    });
+}
+
+#[test]
+fn a_unix_socket_for_all_is_as_open_as_a_port() {
+    let log = public();
+    set_mode(&log.path, 0o600);
+    let socket = log.beside("socket");
+    let unix = format!("unix:{}", socket.display());
+    for (mode, count) in [("666", 1), ("602", 1), ("660", 0)] {
+        let said = said(&["-b", &unix, "--socket-mode", mode], &[&log.path]);
+        assert_eq!(warnings(&said, ANY_USER).len(), count, "{mode}: {said}");
+    }
+    let closed = log.beside("closed");
+    fs::create_dir(&closed).expect("the directory is ours");
+    set_mode(&closed, 0o700);
+    let unix = format!("unix:{}", closed.join("socket").display());
+    let said = said(&["-b", &unix, "--socket-mode", "666"], &[&log.path]);
+    assert_eq!(warnings(&said, ANY_USER).len(), 0, "{said}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! they lead to.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
@@ -75,6 +75,44 @@ fn a_file_that_leaves_its_directory_is_followed() {
     fs::write(&log.path, "new\n").expect("the directory is ours");
     client.expect(b"new\n");
     assert!(!server.log().contains("sandbox"), "{}", server.log());
+}
+
+/// A relative PATH is where the process stands, although others may not look for the way there.
+#[test]
+fn a_relative_path_below_a_closed_directory_is_served() {
+    let log = Log::absent();
+    let closed = log.beside("closed");
+    let open = closed.join("open");
+    fs::create_dir_all(&open).expect("the directory is ours");
+    fs::write(open.join("log"), TEXT).expect("the directory is ours");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    let stranger = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ];
+    if !can_run(&[&stranger[..], &["true"]].concat()) {
+        return;
+    }
+    let mut program = wrapped(&stranger, &Server::program(&[], &[Path::new("log")]));
+    program.current_dir(&open);
+    Server::command(program).ask("0\n").expect(TEXT.as_bytes());
+}
+
+/// What would have to be allowed is not known yet.
+#[test]
+fn a_link_into_a_directory_to_come_is_said() {
+    let log = Log::absent();
+    let link = log.beside("link");
+    let elsewhere = Log::absent_in(Path::new("/dev/shm"));
+    symlink(elsewhere.beside("later/log"), &link).expect("the directory is ours");
+    let server = Server::start(&[&link]);
+    let link = link.display();
+    server.wait_for_log(&format!(
+        "sandbox: {link} leads into a directory that is not there: when it is made, a restart is \
+         needed to serve it"
+    ));
 }
 
 /// Where a link leads at the start: on another file system, with a directory of its own.
@@ -251,6 +289,7 @@ const OWN_ROOT: &str = r#"
         fi
     done
     mkdir served && printf 'one\ntwo\n' >served/log && cp served/log log || exit 1
+    mkdir host && mount --bind . host || exit 1
     exec chroot . "$@""#;
 
 /// A server that has such a root, and the root as it is seen from here.
@@ -272,14 +311,19 @@ fn with_own_root(path: &str) -> Option<(Server, PathBuf, Log)> {
 /// The parent of the directory is all of the system: what is made anew there cannot be read.
 #[test]
 fn below_the_root_a_directory_that_is_made_anew_needs_a_restart() {
-    for (path, header) in [("/served/log", "0\n"), ("/served", "0 log\n")] {
+    // Rules are for inodes: a bind mount of the root is the root.
+    for (path, header, directory) in [
+        ("/served/log", "0\n", "/served"),
+        ("/served", "0 log\n", "/served"),
+        ("/host/served/log", "0\n", "/host/served"),
+    ] {
         let Some((server, root, _log)) = with_own_root(path) else {
             return;
         };
-        server.wait_for_log(
-            "if /served is made anew, a restart is needed to serve it: the sandbox cannot let it \
-             read all of /",
-        );
+        server.wait_for_log(&format!(
+            "if {directory} is made anew or mounted over, a restart is needed to serve it: the \
+             sandbox cannot let it read all of /"
+        ));
         let mut client = server.ask(header);
         client.expect(TEXT.as_bytes());
         // Rotation is not concerned.
@@ -306,6 +350,7 @@ fn a_file_in_the_root_itself_is_served() {
     let Some((server, root, _log)) = with_own_root("/log") else {
         return;
     };
+    server.wait_for_log("warning: sandbox: / is served and is /, so every file can be read");
     let mut client = server.ask("0\n");
     client.expect(TEXT.as_bytes());
     fs::rename(root.join("log"), root.join("log.1")).expect("it is ours");
