@@ -4,7 +4,8 @@
 mod activated; // by the real systemd-socket-activate
 mod notify; // what the service manager is told
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
@@ -13,7 +14,10 @@ use std::os::unix::net::{self, UnixDatagram, UnixListener, UnixStream};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{getsockopt, sockopt};
 
-use crate::support::{Client, Log, Server, bare, fails, inheriting, wait_until, with_descriptors};
+use crate::support::{
+    Client, Log, Server, bare, fails, has_program, inheriting, wait_until, with_descriptors,
+    wrapped,
+};
 
 const TEXT: &str = "one\ntwo\n";
 
@@ -222,6 +226,48 @@ fn they_are_closed_at_the_end() {
     assert!(TcpStream::connect(to).is_err(), "somebody still listens");
     drop(client);
     assert_eq!(server.wait().code(), Some(0));
+}
+
+/// They are descriptors too: who finds no seat is told so, and rotation finds one for the next file.
+#[test]
+fn many_of_them_leave_room_for_clients_and_files() {
+    const DESCRIPTORS: &str = "200";
+    if !has_program("prlimit") {
+        return;
+    }
+    let log = Log::new("first\n");
+    let listeners: Vec<TcpListener> = (0..100).map(|_| listener("127.0.0.1:0")).collect();
+    let limit = format!("--nofile={DESCRIPTORS}");
+    let program = wrapped(&["prlimit", &limit], &Server::program(&[], &[&log.path]));
+    let server = Server::command(inheriting(&program, &listeners));
+    let mut clients: Vec<Client> = vec![];
+    let refusal = loop {
+        let mut client = ask(address(&listeners[clients.len() % 100]));
+        let mut answer = [0; 6];
+        client
+            .stream
+            .read_exact(&mut answer)
+            .expect("it is answered");
+        match &answer {
+            b"first\n" => clients.push(client),
+            _ => break [&answer[..], &client.read_to_end()].concat(),
+        }
+    };
+    assert_eq!(refusal, b"error: too many clients\n");
+    assert!(clients.len() > 10, "{}", clients.len());
+    for round in 0..3 {
+        fs::rename(&log.path, log.beside(&format!("log.{round}"))).expect("it is ours");
+        let text = format!("round {round}\n");
+        fs::write(&log.path, &text).expect("the directory is ours");
+        for client in &mut clients {
+            client.expect(text.as_bytes());
+        }
+    }
+    assert!(
+        !server.log().contains("Too many open files"),
+        "{}",
+        server.log()
+    );
 }
 
 fn listener(address: &str) -> TcpListener {
