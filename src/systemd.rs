@@ -5,6 +5,8 @@
 use crate::error::Fatal;
 use crate::sys;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
 use std::env;
 use std::ffi::OsStr;
 use std::io;
@@ -41,7 +43,7 @@ impl Manager {
     pub fn notify_ready(&self) {
         if let Some(socket) = &self.socket {
             let _ = socket.send(b"READY=1\n");
-            let _ = socket.set_nonblocking(true);
+            let _ = fcntl(socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
         }
     }
 
