@@ -20,7 +20,6 @@ mod units;
 
 use std::fs::{self, File, Metadata};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::SystemTime;
@@ -29,7 +28,19 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::support::{BINARY, wait_until};
+use crate::support::{BINARY, start, wait_until};
+
+/// Builds them, for a test that is not run with all the others.
+pub fn build() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--examples"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    assert!(built.expect("cargo runs").success());
+}
 
 /// An example in Rust, as `cargo test` builds it beside the program; `cargo test NAME` and `--test`
 /// do not.
@@ -54,7 +65,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 /// A running program and what it has said. Dropping it kills it, and all that it has started.
-struct Run {
+pub struct Run {
     child: Child,
     group: Pid,
     said: TempDir,
@@ -65,9 +76,7 @@ impl Run {
         let said = tempfile::tempdir().expect("there is room for tests");
         let file = |name| File::create(said.path().join(name)).expect("the directory is ours");
         command.stdout(file("stdout")).stderr(file("stderr"));
-        let child = command.process_group(0).spawn();
-        let child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let group = Pid::from_raw(child.id().try_into().expect("a pid fits"));
+        let (child, group) = start(&mut command);
         Run { child, group, said }
     }
 
@@ -80,7 +89,7 @@ impl Run {
         metadata.expect("it has been made").len()
     }
 
-    fn stderr(&self) -> String {
+    pub fn stderr(&self) -> String {
         self.read("stderr")
     }
 
@@ -93,7 +102,7 @@ impl Run {
         kill(self.group, signal).expect("it runs");
     }
 
-    fn has_ended(&mut self) -> bool {
+    pub fn has_ended(&mut self) -> bool {
         let status = self.child.try_wait().expect("it is our child");
         status.is_some()
     }
@@ -115,13 +124,13 @@ impl Drop for Run {
 }
 
 /// What a mirror writes, in a directory of its own.
-struct Local {
+pub struct Local {
     _directory: TempDir,
     path: PathBuf,
 }
 
 impl Local {
-    fn absent() -> Local {
+    pub fn absent() -> Local {
         let directory = tempfile::tempdir().expect("there is room for tests");
         let path = directory.path().join("copy");
         Local {
@@ -146,7 +155,7 @@ impl Local {
         command
     }
 
-    fn mirror_of(&self, address: SocketAddr, remote: &str) -> Run {
+    pub fn mirror_of(&self, address: SocketAddr, remote: &str) -> Run {
         let mut command = self.command(address);
         command.arg(remote);
         Run::start(command)
@@ -163,7 +172,11 @@ impl Local {
         assert!(content == expected, "{} bytes, but others", content.len());
     }
 
-    fn length(&self) -> usize {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn length(&self) -> usize {
         let length = fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
         usize::try_from(length).expect("tests are small")
     }

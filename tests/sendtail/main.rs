@@ -38,6 +38,9 @@ mod watch;
 // Random histories of rotations, truncations and deletions, held against a model.
 mod model;
 
+// An hour of everything at once, and a few seconds of it.
+mod soak;
+
 // Slow, stuck, rude and vanished clients cost the others nothing.
 mod client;
 

@@ -13,14 +13,15 @@
 
 mod disk;
 mod follower;
-mod history;
-mod life;
+pub mod history;
+pub mod life;
 pub mod random;
-mod reader;
+pub mod reader;
+pub mod report;
 mod state;
-mod step;
-mod tally;
-mod world;
+pub mod step;
+pub mod tally;
+pub mod world;
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -67,6 +68,7 @@ fn every_client_receives_what_the_history_says() {
     let sum = sum.into_inner().expect("nobody panics with it");
     // Past the harness, which keeps the output of a test that passes to itself.
     let _ = writeln!(std::io::stderr(), "model: {sum} in {:.0?}", start.elapsed());
+    sum.expect_sight();
     if is_whole {
         sum.expect_not_tame();
     }

@@ -3,16 +3,19 @@
 //! luck.
 
 mod audience;
+mod child;
 mod client;
 mod inherit;
 mod log;
 mod network;
+mod output;
 mod pace;
 mod programs;
 mod server;
 mod slow_disk;
 
 pub use audience::{Audience, BACKLOG};
+pub use child::start;
 pub use client::Client;
 pub use inherit::{inheriting, with_descriptors};
 pub use log::{Log, append, numbered_lines, on_each_file_system};

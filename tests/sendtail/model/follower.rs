@@ -77,6 +77,9 @@ pub enum End {
     Missing,
     /// It was cut off in one of these places.
     Truncated(Vec<Place>),
+    /// Between a look at its file and the send that followed, the file was truncated and had grown
+    /// again: what no follower can see. It goes no further here.
+    Overtaken,
 }
 
 impl Follower {
@@ -191,7 +194,10 @@ impl Follower {
             self.read_on(disk, received);
         }
         if self.taken < received.len() {
-            return self.wrong(disk, received);
+            return match self.is_overtaken(disk, &received[self.taken..]) {
+                true => Verdict::Ended(End::Overtaken),
+                false => self.wrong(disk, received),
+            };
         }
         if has_ended && received.is_empty() {
             return Verdict::Wrong("it was closed without a byte or a word".to_owned());
@@ -325,6 +331,26 @@ impl Follower {
             true => Verdict::Wrong(format!("it was closed at {}", disk.shown(self.tail(), at))),
             false => Verdict::Ended(End::Truncated(cuts)),
         }
+    }
+
+    /// Whether the bytes are those of the same file at the same offset, after a truncation.
+    fn is_overtaken(&self, disk: &Disk, rest: &[u8]) -> bool {
+        let pieces = &disk.tails[self.tail()].pieces;
+        let Some(piece) = pieces.get(self.at.piece) else {
+            return false;
+        };
+        let is_truncated = piece.end.is_some_and(|end| end.is_truncated);
+        let wanted = piece.content(disk, self.at.offset).len().min(rest.len());
+        let later = pieces[self.at.piece + 1..].iter();
+        let mut later = later.filter(|later| later.file == piece.file);
+        is_truncated
+            && wanted > 0
+            && later.any(|later| {
+                let bytes = &disk.lives[later.life].bytes;
+                bytes
+                    .get(self.at.offset..)
+                    .is_some_and(|bytes| bytes.starts_with(&rest[..wanted]))
+            })
     }
 
     fn wrong(&self, disk: &Disk, received: &[u8]) -> Verdict {

@@ -75,22 +75,56 @@ const ROTATIONS_MAX: usize = 40;
 
 type Weighed = Vec<(usize, Step)>;
 
-struct Generator {
+/// A history that is still being thought out.
+pub struct Generator {
     random: Random,
     profile: Profile,
     state: State,
-    steps: Vec<Step>,
+    /// So far.
+    pub steps: Vec<Step>,
 }
 
 impl History {
     pub fn new(seed: u64) -> History {
+        let mut generator = Generator::new(seed);
+        for _ in 0..generator.random.between(25, 80) {
+            generator.go_on();
+        }
+        generator.end();
+        History {
+            setup: generator.state.setup,
+            steps: generator.steps,
+        }
+    }
+}
+
+impl Generator {
+    fn new(seed: u64) -> Generator {
         let mut random = Random::new(seed);
         let setup = Setup {
             is_in_memory: random.chance(50),
             serves_directory: random.chance(30),
             old_names: random.below(4),
             unlinks_oldest: random.chance(50),
+            is_shared: false,
         };
+        Generator::of(setup, random)
+    }
+
+    /// On a server that others use as well, in one of the directories that it serves.
+    pub fn shared(seed: u64, is_in_memory: bool) -> Generator {
+        let mut random = Random::new(seed);
+        let setup = Setup {
+            is_in_memory,
+            serves_directory: true,
+            old_names: random.below(4),
+            unlinks_oldest: random.chance(50),
+            is_shared: true,
+        };
+        Generator::of(setup, random)
+    }
+
+    fn of(setup: Setup, mut random: Random) -> Generator {
         let profiles = PROFILES.into_iter().map(|profile| (1, profile)).collect();
         let mut generator = Generator {
             profile: random.weighed(profiles),
@@ -99,18 +133,18 @@ impl History {
             steps: vec![],
         };
         generator.begin();
-        for _ in 0..generator.random.between(25, 80) {
-            generator.go_on();
-        }
-        generator.end();
-        History {
-            setup,
-            steps: generator.steps,
-        }
+        generator
     }
-}
 
-impl Generator {
+    pub fn setup(&self) -> &Setup {
+        &self.state.setup
+    }
+
+    /// Nothing else may happen before the server has seen everything.
+    pub fn must_settle(&self) -> bool {
+        self.state.must_settle
+    }
+
     /// A file, mostly, and a first client.
     fn begin(&mut self) {
         if self.state.setup.serves_directory || self.random.chance(85) {
@@ -124,7 +158,7 @@ impl Generator {
         }
     }
 
-    fn go_on(&mut self) {
+    pub fn go_on(&mut self) {
         let step = match self.state.must_settle {
             true => Step::Settle,
             false => {
@@ -136,7 +170,7 @@ impl Generator {
     }
 
     /// Everything that is still to come to somebody comes, and one more line at the end.
-    fn end(&mut self) {
+    pub fn end(&mut self) {
         if self.state.disk.is_stopped {
             self.push(Step::Continue);
         }
@@ -167,7 +201,7 @@ impl Generator {
         self.push(Step::Settle);
     }
 
-    fn push(&mut self, step: Step) {
+    pub fn push(&mut self, step: Step) {
         let ops = self.state.ops(&step);
         self.state.apply(&step, &ops);
         self.steps.push(step);
@@ -182,16 +216,17 @@ impl Generator {
         self.with_old_files(&mut steps);
         self.with_clients(&mut steps);
         let profile = &self.profile;
+        let may_stop = usize::from(!self.state.setup.is_shared);
         if self.state.disk.is_stopped {
-            steps.push((9, Step::Continue));
-        } else {
-            steps.push((3 * profile.stop, Step::Stop));
-            steps.push((12 * profile.settle, Step::Settle));
-            steps.push((1, Step::Hup));
+            steps.push((9 * may_stop, Step::Continue));
+            return steps;
         }
+        steps.push((3 * profile.stop * may_stop, Step::Stop));
+        steps.push((12 * profile.settle, Step::Settle));
+        steps.push((1, Step::Hup));
         // It takes a second.
-        if !self.state.disk.is_stopped && self.random.below(1000) < 2 {
-            steps.push((1000, Step::Tick));
+        if self.random.below(1000) < 2 {
+            steps.push((1000 * may_stop, Step::Tick));
         }
         steps
     }

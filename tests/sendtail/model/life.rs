@@ -14,7 +14,7 @@ pub struct Life {
 
 /// What lines are filled up with. None of it is a capital, a blank or a newline; nor an "e", which an
 /// `error:` line begins with.
-static FILLING: LazyLock<Vec<u8>> = LazyLock::new(|| {
+pub static FILLING: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut random = super::random::Random::new(0);
     let letters = b"abcdfghijklmnopqrstuvwxyz0123456789-_/.";
     (0..1 << 16).map(|_| *random.pick(letters)).collect()

@@ -1,6 +1,6 @@
 //! A client of a history: it reads what there is and never waits.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -25,25 +25,20 @@ const BUFFER_BYTES: usize = 4096;
 
 impl Reader {
     /// Connects, and sends the header.
-    pub fn ask(how: How, address: SocketAddr, unix: &Path, header: &str) -> Reader {
+    pub fn ask(how: How, address: SocketAddr, unix: &Path, header: &str) -> io::Result<Reader> {
         let mut stream = match how {
-            How::Wide => TcpStream::connect(address).expect("the server accepts"),
-            How::Narrow => narrow(address),
+            How::Wide => TcpStream::connect(address)?,
+            How::Narrow => narrow(address)?,
             // As in `Client::unix`, the type is only a name.
-            How::Unix => {
-                let stream = UnixStream::connect(unix).expect("the server listens there");
-                TcpStream::from(OwnedFd::from(stream))
-            }
+            How::Unix => TcpStream::from(OwnedFd::from(UnixStream::connect(unix)?)),
         };
-        stream
-            .write_all(header.as_bytes())
-            .expect("the server takes it");
-        stream.set_nonblocking(true).expect("it is a socket");
-        Reader {
+        stream.write_all(header.as_bytes())?;
+        stream.set_nonblocking(true)?;
+        Ok(Reader {
             stream,
             received: vec![],
             has_ended: false,
-        }
+        })
     }
 
     /// Reads what is there, up to so many bytes. A reset is none of the ends that a client may get.
@@ -79,13 +74,12 @@ impl Reader {
     }
 }
 
-fn narrow(address: SocketAddr) -> TcpStream {
+fn narrow(address: SocketAddr) -> io::Result<TcpStream> {
     let family = AddressFamily::Inet;
-    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
-    let socket = socket.expect("there is a descriptor left");
-    setsockopt(&socket, sockopt::TcpMaxSeg, &SEGMENT_BYTES).expect("it is not connected");
-    setsockopt(&socket, sockopt::RcvBuf, &BUFFER_BYTES).expect("it is not connected");
+    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&socket, sockopt::TcpMaxSeg, &SEGMENT_BYTES)?;
+    setsockopt(&socket, sockopt::RcvBuf, &BUFFER_BYTES)?;
     let address = SockaddrStorage::from(address);
-    connect(socket.as_raw_fd(), &address).expect("the server accepts");
-    TcpStream::from(socket)
+    connect(socket.as_raw_fd(), &address)?;
+    Ok(TcpStream::from(socket))
 }

@@ -17,6 +17,8 @@ pub struct Setup {
     pub old_names: usize,
     /// The oldest is unlinked first, or renamed over.
     pub unlinks_oldest: bool,
+    /// The server has others to serve, and somebody else decides when it stops.
+    pub is_shared: bool,
 }
 
 pub struct State {

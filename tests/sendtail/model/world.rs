@@ -1,28 +1,35 @@
 //! Plays a history: real files, a real server, real clients.
 
-use std::collections::HashMap;
+mod ending;
+
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::follower::{End, Place, Verdict};
+use super::follower::{End, Verdict};
 use super::history::History;
 use super::reader::Reader;
-use super::state::State;
+use super::report::Report;
+use super::state::{Setup, State};
 use super::step::{Connect, Id, Mode, Op, Start, Step};
 use super::tally::Tally;
 use crate::support::{Server, wait_until};
 
 pub struct World {
     state: State,
-    server: Server,
+    server: Rc<Server>,
     directory: TempDir,
+    unix: PathBuf,
+    /// What a header says of a file before its name; `None`: it names none.
+    prefix: Option<String>,
     writers: Vec<Option<File>>,
     clients: Vec<Player>,
     /// The server's descriptors without any client.
@@ -31,6 +38,9 @@ pub struct World {
     has_moved_away: bool,
     waits: usize,
     slow_waits: usize,
+    /// Operations on files, and reports asked of the server.
+    pub ops: usize,
+    pub reports: Cell<usize>,
 }
 
 /// A client, and what became of it.
@@ -38,12 +48,6 @@ struct Player {
     /// `None`: it has left.
     reader: Option<Reader>,
     end: Option<End>,
-}
-
-/// One SIGUSR1: the totals, and a line for each client.
-struct Report {
-    totals: HashMap<String, usize>,
-    clients: Vec<String>,
 }
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -56,49 +60,81 @@ const SLOW_WAIT: Duration = Duration::from_millis(600);
 impl World {
     /// Plays it all, and gives what it met.
     pub fn play(history: &History) -> Tally {
-        let mut world = World::new(history);
+        let mut world = World::new(&history.setup);
         for step in &history.steps {
             world.step(step);
         }
         world.end(history.steps.len())
     }
 
-    fn new(history: &History) -> World {
-        let setup = &history.setup;
+    fn new(setup: &Setup) -> World {
         let directory = match setup.is_in_memory {
             true => tempfile::tempdir_in("/dev/shm"),
             false => tempfile::tempdir(),
         };
         let directory = directory.expect("there is room for tests");
-        for name in ["served", "away"] {
-            fs::create_dir(directory.path().join(name)).expect("the directory is ours");
-        }
         let served = directory.path().join("served");
         let path = match setup.serves_directory {
             true => served,
             false => served.join("log"),
         };
-        let unix = format!("unix:{}", directory.path().join("socket").display());
-        let flags = ["-b", "127.0.0.1", "-b", &unix, "--drain-grace", "3600"];
-        let server = Server::with(&flags, &[&path]);
+        make_directories(&directory);
+        let unix = directory.path().join("socket");
+        let bound = format!("unix:{}", unix.display());
+        let flags = ["-b", "127.0.0.1", "-b", &bound, "--drain-grace", "3600"];
+        let server = Rc::new(Server::with(&flags, &[&path]));
+        let prefix = setup.serves_directory.then(String::new);
+        World::on(setup, server, directory, unix, prefix)
+    }
+
+    /// On a server that others use as well, and that serves this empty directory below `name`.
+    pub fn shared(
+        setup: &Setup,
+        server: &Rc<Server>,
+        directory: TempDir,
+        unix: &Path,
+        name: &str,
+    ) -> World {
+        make_directories(&directory);
+        let prefix = Some(format!("{name}/served/"));
+        World::on(setup, Rc::clone(server), directory, unix.to_owned(), prefix)
+    }
+
+    fn on(
+        setup: &Setup,
+        server: Rc<Server>,
+        directory: TempDir,
+        unix: PathBuf,
+        prefix: Option<String>,
+    ) -> World {
         World {
             state: State::new(setup),
             descriptors: server.descriptors(),
             server,
             directory,
+            unix,
+            prefix,
             writers: vec![],
             clients: vec![],
             has_moved_away: false,
             waits: 0,
             slow_waits: 0,
+            ops: 0,
+            reports: Cell::new(0),
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    /// How many have come.
+    pub fn clients(&self) -> usize {
+        self.clients.len()
+    }
+
+    pub fn step(&mut self, step: &Step) {
         // What came before this step has to be right without it.
         self.read_and_judge();
         let ops = self.state.ops(step);
         ops.iter().for_each(|op| self.perform(op));
+        self.ops += ops.len();
         self.state.apply(step, &ops);
         match step {
             Step::MoveAway => self.has_moved_away = true,
@@ -178,7 +214,7 @@ impl World {
         wait_until("the server is stopped", || {
             let stat = fs::read_to_string(&stat).expect("the server runs");
             let (_, rest) = stat.rsplit_once(") ").expect("the name is in brackets");
-            rest.starts_with('T')
+            rest.starts_with(['T', 't'])
         });
     }
 
@@ -205,12 +241,15 @@ impl World {
             (Start::Default, true) => Start::LastLines(10),
             (start, _) => start,
         };
-        let header = match self.state.setup.serves_directory {
-            true => format!("{start} {}\n", self.state.disk.tails[connect.tail].name),
-            false => format!("{start}\n"),
+        let header = match &self.prefix {
+            Some(prefix) => {
+                let name = self.state.disk.tails[connect.tail].name;
+                format!("{start} {prefix}{name}\n")
+            }
+            None => format!("{start}\n"),
         };
-        let unix = self.directory.path().join("socket");
-        let reader = Reader::ask(connect.how, self.server.address(), &unix, &header);
+        let reader = Reader::ask(connect.how, self.server.address(), &self.unix, &header);
+        let reader = reader.expect("the server accepts");
         if connect.half_closes {
             reader.half_close();
         }
@@ -239,9 +278,8 @@ impl World {
 
     /// Every client has been accepted, and its header was read.
     fn has_asked(&self, report: &Report) -> bool {
-        let mut clients = report.clients.iter();
-        report.totals["connections"] == self.clients.len()
-            && !clients.any(|client| client.contains("no request yet"))
+        let are_all_here = report.field("connections") == self.clients.len();
+        (are_all_here || self.state.setup.is_shared) && report.have_all_asked()
     }
 
     /// The server notices when it sends to it. To one that perhaps gets nothing more it would not.
@@ -263,17 +301,20 @@ impl World {
             self.report();
             std::thread::sleep(UNDECIDED);
         }
-        let mut sent = None;
+        let directory = self.directory.path().display().to_string();
+        let mut places = None;
         self.wait_for(&reading, |world| {
             world.read_and_judge();
             if reading.iter().any(|&id| world.is_owed(id)) {
                 return false;
             }
-            let now = world.report().totals["sent"];
+            let now = world.report().places(&directory);
             world.read_and_judge();
             // It goes round once for each report: after the second it has seen all that happened
             // before the first.
-            sent.replace(now) == Some(now) && !reading.iter().any(|&id| world.is_owed(id))
+            let are_same = places.as_ref() == Some(&now);
+            places = Some(now);
+            are_same && !reading.iter().any(|&id| world.is_owed(id))
         });
     }
 
@@ -325,6 +366,10 @@ impl World {
         match verdict {
             Verdict::Wrong(how) => panic!("{}: {how}", self.name(id)),
             Verdict::Ended(end) => {
+                if end == End::Overtaken {
+                    player.reader.take().into_iter().for_each(Reader::reset);
+                    follower.is_gone = true;
+                }
                 player.end = Some(end);
                 Verdict::Complete
             }
@@ -337,125 +382,13 @@ impl World {
     }
 
     fn report(&self) -> Report {
-        loop {
-            let before = self.server.log().len();
-            self.server.signal(Signal::SIGUSR1);
-            let start = Instant::now();
-            while start.elapsed() < Duration::from_millis(500) {
-                let log = self.server.log();
-                if let Some(report) = log.get(before..).and_then(Report::parse) {
-                    return report;
-                }
-                std::thread::sleep(Duration::from_micros(200));
-            }
-            // A client that left between the totals and its own line: that is never complete.
-        }
+        self.reports.set(self.reports.get() + 1);
+        Report::of(&self.server)
     }
 }
 
-impl Report {
-    /// `None` as long as it is not all there.
-    fn parse(log: &str) -> Option<Report> {
-        let (_, rest) = log.split_once("totals: ")?;
-        let (totals, rest) = rest.split_once('\n')?;
-        let fields = totals
-            .split(", ")
-            .filter_map(|field| field.rsplit_once(' '));
-        let totals: HashMap<String, usize> = fields
-            .map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
-            .collect();
-        let is_complete = rest.ends_with('\n');
-        let lines = rest
-            .lines()
-            .filter(|line| line.starts_with("sendtail: client "));
-        let clients: Vec<String> = lines.map(str::to_owned).collect();
-        (is_complete || rest.is_empty()).then_some(())?;
-        (clients.len() >= totals["clients"]).then_some(Report { totals, clients })
-    }
-}
-
-impl World {
-    /// Everybody leaves, and nothing stays behind.
-    fn end(mut self, steps: usize) -> Tally {
-        let mut tally = self.count(steps);
-        self.check_ends();
-        let readers = self.clients.iter_mut().map(|player| player.reader.take());
-        readers.flatten().for_each(Reader::reset);
-        let server = &self.server;
-        wait_until("the server's files are closed", || {
-            server.watches() == 0 && server.descriptors() == self.descriptors
-        });
-        let totals = self.report().totals;
-        let field = |name: &str| {
-            let value = totals.get(name);
-            *value.unwrap_or_else(|| panic!("there is no {name:?} in the totals: {totals:?}"))
-        };
-        for name in [
-            "clients",
-            "files",
-            "segments",
-            "held",
-            "watches",
-            "late",
-            "unverified",
-        ] {
-            assert_eq!(field(name), 0, "{name}");
-        }
-        let gaps = tally.gaps_sure + tally.gaps_maybe;
-        assert!(field("gaps") <= gaps, "{} gaps of {gaps}", field("gaps"));
-        tally.turns = field("turns");
-        let allowed = 1000 + 100 * steps + field("sent") / 100;
-        assert!(
-            tally.turns < allowed,
-            "{} turns, {allowed} allowed",
-            tally.turns
-        );
-        tally
-    }
-
-    fn count(&mut self, steps: usize) -> Tally {
-        let mut tally = self.state.disk.tally.clone();
-        tally.histories = 1;
-        tally.steps = steps;
-        tally.clients = self.clients.len();
-        tally.waits = self.waits;
-        tally.slow_waits = self.slow_waits;
-        for (player, follower) in self.clients.iter().zip(&self.state.followers) {
-            tally.crossings += follower.passes.len();
-            let received = player
-                .reader
-                .as_ref()
-                .map_or(0, |reader| reader.received.len());
-            tally.received_bytes += received;
-            match &player.end {
-                Some(End::Truncated(_)) => tally.closed_truncated += 1,
-                Some(End::Missing) => tally.closed_missing += 1,
-                None => tally.complete += usize::from(!follower.is_gone),
-            }
-        }
-        tally
-    }
-
-    /// Where a truncated file has ended is the same for all: who had as much went on, and nobody
-    /// else.
-    fn check_ends(&self) {
-        let mut ends: HashMap<(usize, usize), usize> = HashMap::new();
-        for follower in &self.state.followers {
-            for &Place { piece, offset } in &follower.passes {
-                let end = *ends.entry((follower.tail(), piece)).or_insert(offset);
-                assert_eq!(end, offset, "two ends of piece {piece}");
-            }
-        }
-        for (id, player) in self.clients.iter().enumerate() {
-            let Some(End::Truncated(places)) = &player.end else {
-                continue;
-            };
-            // One that had asked for more than the server ever saw is beyond it.
-            let tail = self.state.followers[id].tail();
-            let had_all = |at: &Place| ends.get(&(tail, at.piece)) == Some(&at.offset);
-            let had_everything = places.iter().all(had_all);
-            let name = || self.name(id);
-            assert!(!had_everything, "{} had everything and was closed", name());
-        }
+fn make_directories(directory: &TempDir) {
+    for name in ["served", "away"] {
+        fs::create_dir(directory.path().join(name)).expect("the directory is ours");
     }
 }

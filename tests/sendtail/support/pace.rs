@@ -68,6 +68,18 @@ impl Pace {
     }
 }
 
+impl Pace {
+    /// Half of them come within `median_max` and the others within `worst_max`, beside what the
+    /// machine takes: of a long time, in which the machine may be busy for minutes.
+    pub fn check_for_long(&self, median_max: Duration, worst_max: Duration) -> Result<(), Late> {
+        let [waits, echoes] = [&self.waits, &self.echoes].map(|times| Distribution::of(times));
+        let shown = format!("{} rounds: {waits}; an echo: {echoes}", self.rounds());
+        eprintln!("{shown}");
+        Late::if_over(waits.median, median_max + ECHOES * echoes.median, &shown)?;
+        Late::if_over(waits.worst, worst_max + ECHOES * echoes.worst, &shown)
+    }
+}
+
 /// Something was right, but took too long.
 pub struct Late(String);
 
@@ -77,6 +89,12 @@ impl Late {
             true => Ok(()),
             false => Err(Late(format!("{took:?}, and not {allowed:?}: {what}"))),
         }
+    }
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -2,7 +2,6 @@
 //! themselves.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{BINARY, Server, has_program, wait_until};
+use super::{BINARY, Server, has_program, start, wait_until};
 
 /// The server's command line without `-v` and `-p 0`: only what the arguments say.
 pub fn bare(flags: &[&str], paths: &[&Path]) -> Command {
@@ -79,9 +78,7 @@ pub struct Helper {
 
 impl Helper {
     pub fn start(command: &mut Command) -> Helper {
-        let child = command.process_group(0).spawn();
-        let child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let group = Pid::from_raw(child.id().try_into().expect("a pid fits"));
+        let (child, group) = start(command);
         Helper { child, group }
     }
 

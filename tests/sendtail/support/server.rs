@@ -1,19 +1,17 @@
 //! A server that is killed with its test, and what can be seen of it from outside.
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::{Client, DEADLINE, can_run, has_program, wait_until};
+use super::output::{Output, lock};
+use super::{Client, DEADLINE, can_run, has_program, start, wait_until};
 
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_sendtail");
@@ -22,8 +20,8 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_sendtail");
 pub struct Server {
     child: Mutex<Child>,
     pid: Pid,
-    stdout: Collector,
-    stderr: Collector,
+    stdout: Output,
+    stderr: Output,
 }
 
 impl Server {
@@ -47,8 +45,7 @@ impl Server {
     }
 
     /// Any command line that ends up as a listening server: a wrapper, an environment, another
-    /// directory. It is started in a process group of its own, so that the wrapper and the server
-    /// die together.
+    /// directory. The wrapper and the server die together.
     pub fn command(command: Command) -> Server {
         Server::spawn(command, 1)
     }
@@ -111,26 +108,23 @@ impl Server {
     /// read.
     pub fn launch(mut command: Command) -> Server {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command
-            .process_group(0)
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let (mut child, pid) = start(&mut command);
         Server {
-            pid: Pid::from_raw(child.id().try_into().expect("a pid fits")),
-            stdout: Collector::of(child.stdout.take().expect("it is piped")),
-            stderr: Collector::of(child.stderr.take().expect("it is piped")),
+            pid,
+            stdout: Output::of(child.stdout.take().expect("it is piped")),
+            stderr: Output::of(child.stderr.take().expect("it is piped")),
             child: Mutex::new(child),
         }
     }
 
     /// All of stdout so far.
     pub fn stdout(&self) -> String {
-        self.stdout.text()
+        self.stdout.since(0)
     }
 
     /// The addresses of the `listening` lines so far, in order.
     pub fn listening(&self) -> Vec<String> {
-        let text = self.stdout.text();
+        let text = self.stdout.since(0);
         let lines = complete_lines(&text).filter_map(|line| line.strip_prefix("listening "));
         lines.map(str::to_owned).collect()
     }
@@ -165,13 +159,32 @@ impl Server {
 
     /// All of stderr so far.
     pub fn log(&self) -> String {
-        self.stderr.text()
+        self.stderr.since(0)
+    }
+
+    /// How much there is of it: a place to read on from with `log_since`.
+    pub fn log_length(&self) -> usize {
+        self.stderr.end()
+    }
+
+    pub fn log_since(&self, place: usize) -> String {
+        self.stderr.since(place)
+    }
+
+    /// Keeps only its end, about so many bytes, of a server that runs for long.
+    pub fn forget_log(&self, keep_bytes: usize) {
+        self.stderr.forget(keep_bytes);
     }
 
     pub fn wait_for_log(&self, text: &str) {
         wait_until(&format!("the log says {text:?}"), || {
             complete_lines(&self.log()).any(|line| line.contains(text))
         });
+    }
+
+    pub fn has_ended(&self) -> bool {
+        let status = lock(&self.child).try_wait().expect("it is our child");
+        status.is_some()
     }
 
     pub fn pid(&self) -> i32 {
@@ -369,43 +382,6 @@ pub fn wrapped(wrapper: &[&str], command: &Command) -> Command {
 /// The loopback addresses that this machine has: a container may lack IPv6.
 fn default_addresses() -> usize {
     1 + usize::from(TcpListener::bind("[::1]:0").is_ok())
-}
-
-/// What a pipe has brought so far.
-struct Collector {
-    text: Arc<Mutex<Vec<u8>>>,
-    reader: JoinHandle<()>,
-}
-
-impl Collector {
-    fn of(pipe: impl Read + Send + 'static) -> Collector {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let collected = Arc::clone(&text);
-        let reader = std::thread::spawn(move || {
-            let mut pipe = BufReader::new(pipe);
-            let mut line = Vec::new();
-            while pipe
-                .read_until(b'\n', &mut line)
-                .is_ok_and(|count| count > 0)
-            {
-                lock(&collected).append(&mut line);
-            }
-        });
-        Collector { text, reader }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.text)).into_owned()
-    }
-
-    fn is_complete(&self) -> bool {
-        self.reader.is_finished()
-    }
-}
-
-/// A failed test poisons its locks, and its `Drop` still wants the log.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn complete_lines(text: &str) -> impl Iterator<Item = &str> {
