@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub enum Exposure<'a> {
     /// Nobody else can.
     ThisHostOnly,
+    /// Nobody can, through TCP: --allow names no user of this host, and no other gets there.
+    Nobody,
     /// Whoever reaches this address can.
     AnyHost(&'a Listener),
     /// Through this address every local user can read a file that is not for all of them.
@@ -33,7 +35,11 @@ pub fn exposures<'a>(
     hosts: &Hosts,
 ) -> Vec<Exposure<'a>> {
     let mut exposures = vec![];
+    let by_tcp = listeners
+        .iter()
+        .any(|listener| listener.unix_path().is_none());
     match listeners.iter().find(|listener| !listener.is_local()) {
+        None if by_tcp && !hosts.allow_this_host() => exposures.push(Exposure::Nobody),
         None => exposures.push(Exposure::ThisHostOnly),
         Some(listener) if !hosts.are_limited() => exposures.push(Exposure::AnyHost(listener)),
         Some(_) => {}
@@ -69,7 +75,8 @@ fn find_secret(path: &Path) -> Option<PathBuf> {
     let secret = entries.flatten().find(|entry| {
         let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
         let metadata = entry.metadata();
-        let is_secret = metadata.is_ok_and(|found| found.is_file() && !is_for_all(&found));
+        let is_kind = |found: &Metadata| found.is_file() || found.is_dir();
+        let is_secret = metadata.is_ok_and(|found| is_kind(&found) && !is_for_all(&found));
         is_secret && !is_hidden && paths::may_read(&entry.path())
     });
     secret.map(|entry| path.join(entry.file_name()))

@@ -129,8 +129,9 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
     };
     let listeners = listen::listen_on(inherited, &wanted)?;
     let limits = Limits::new(cli.max_clients, listeners.len())?;
-    let manager = Manager::from_environment();
+    let (manager, unheard) = Manager::from_environment();
     let report = Report::new(cli.drain_grace());
+    unheard.iter().for_each(|error| report.unheard(error));
     for exposure in exposure::exposures(&cli.paths, &listeners, &hosts) {
         report.exposure(&exposure);
     }

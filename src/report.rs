@@ -117,11 +117,21 @@ impl Report {
         }
     }
 
+    /// The service manager cannot be told anything.
+    pub fn unheard(&self, error: &io::Error) {
+        warn!("cannot reach NOTIFY_SOCKET: {}", reason(error));
+    }
+
     /// What an operator may not have meant.
     pub fn exposure(&self, exposure: &Exposure) {
         match exposure {
             Exposure::ThisHostOnly => {
                 info!("serving this host only; -b 0.0.0.0 or -b :: opens the port to others")
+            }
+            Exposure::Nobody => {
+                warn!(
+                    "--allow names nobody who could connect: this host alone could, and is not named"
+                )
             }
             Exposure::AnyHost(listener) => warn!(
                 "any host that reaches {listener} can read what is served; --allow CIDR limits that"
@@ -145,7 +155,7 @@ impl Report {
         }
         if let Some(directory) = &sandbox.reads_all {
             let directory = Escaped(directory);
-            warn!("sandbox: {directory} is served and is /, so every file can be read");
+            warn!("sandbox: {directory} is served, so every file can be read");
         }
         for directory in &sandbox.topmost {
             info!(

@@ -245,7 +245,7 @@ impl Roots {
                 Ok((file, metadata))
             }
             Err(error) if self.is_confined && is_forbidden_only_here(&located, &error) => {
-                let why = "not permitted by the sandbox";
+                let why = "not permitted by the sandbox: a restart is needed, or --no-sandbox";
                 Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
             }
             Err(error) => Err(error),

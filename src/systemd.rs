@@ -32,11 +32,16 @@ impl Manager {
     /// The manager of NOTIFY_SOCKET, a path or an abstract name (sd_notify(3)). To be asked for before
     /// the sandbox forbids new connections. sd-notify would take an abstract name for a path (0.5.0).
     ///
-    /// One that cannot be reached is none: that nobody hears us is no reason not to serve.
-    pub fn from_environment() -> Manager {
-        let name = env::var_os("NOTIFY_SOCKET");
-        let socket = name.and_then(|name| connect(&name).ok());
-        Manager { socket }
+    /// One that cannot be reached is none, and the reason why: that nobody hears us is no reason not
+    /// to serve.
+    pub fn from_environment() -> (Manager, Option<io::Error>) {
+        let connected = env::var_os("NOTIFY_SOCKET").map(|name| connect(&name));
+        let (socket, error) = match connected {
+            None => (None, None),
+            Some(Ok(socket)) => (Some(socket), None),
+            Some(Err(error)) => (None, Some(error)),
+        };
+        (Manager { socket }, error)
     }
 
     /// From now on whoever connects is served. A manager that is busy is waited for.

@@ -1,6 +1,6 @@
 //! The log on stderr: levels, and how a line looks on a terminal and in the journal.
 
-use env_logger::{Env, Target};
+use env_logger::Target;
 use log::{Level, LevelFilter};
 
 use std::fs;
@@ -16,7 +16,14 @@ pub fn init_log(verbose: u8, quiet: bool) {
         (_, _) => LevelFilter::Trace,
     };
     let is_journal = stderr_is_journal();
-    env_logger::Builder::from_env(Env::default().default_filter_or(level.as_str()))
+    // Set to nothing is not set.
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = match wanted.trim() {
+        "" => level.as_str(),
+        filter => filter,
+    };
+    env_logger::Builder::new()
+        .parse_filters(filter)
         .target(Target::Stderr)
         .format(move |line, record| match (is_journal, record.level()) {
             (true, level) => writeln!(line, "<{}>{}", journal_priority(level), record.args()),

@@ -85,7 +85,7 @@ impl Place {
             fs::create_dir_all(path.parent().expect("it is in a directory")).expect("it is ours");
             fs::write(&path, "an old line\n").expect("it is ours");
         }
-        fs::create_dir(root.path().join("run")).expect("it is ours");
+        fs::create_dir_all(root.path().join("run/sendtail")).expect("it is ours");
         Place { root }
     }
 

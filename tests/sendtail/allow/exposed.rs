@@ -145,8 +145,30 @@ fn a_file_in_a_public_directory_that_is_not_for_all_is_exposed() {
     fs::rename(&secret, log.beside(".secret")).expect("the directory is ours");
     expect_exposed(&[], &[log.directory.path()], None);
     fs::create_dir(&secret).expect("the directory is ours");
-    set_mode(&secret, 0o700);
     expect_exposed(&[], &[log.directory.path()], None);
+    // A closed directory has something to hide.
+    set_mode(&secret, 0o700);
+    expect_exposed(&[], &[log.directory.path()], Some(&secret));
+}
+
+#[test]
+fn who_names_nobody_that_could_connect_is_told_so() {
+    let log = public();
+    let unreachable = "--allow names nobody who could connect";
+    let allowed: [(&[&str], usize); 4] = [
+        (&["--allow", "198.51.100.0/24"], 1),
+        (&["--allow", "198.51.100.0/24", "-b", "127.0.0.1"], 1),
+        (&["--allow", "127.0.0.1"], 0),
+        (&["--allow", "198.51.100.0/24", "-b", "0.0.0.0"], 0),
+    ];
+    for (flags, count) in allowed {
+        let said = said(flags, &[&log.path]);
+        assert_eq!(
+            warnings(&said, unreachable).len(),
+            count,
+            "{flags:?}: {said}"
+        );
+    }
 }
 
 /// It is the real file that counts, and the PATH that is shown.

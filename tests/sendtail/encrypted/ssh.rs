@@ -71,7 +71,7 @@ fn a_port_is_forwarded_from_a_port_and_from_a_socket() {
     if !has_program("ssh") || !has_sshd || !can_run(&["unshare", "--mount", "true"]) {
         return;
     }
-    for command in commands("ssh -N -L") {
+    for command in commands("ssh -N -o") {
         in_a_network_with(&[], || {
             let log = Log::new(text());
             let (server, path) = server(&log);
@@ -80,7 +80,7 @@ fn a_port_is_forwarded_from_a_port_and_from_a_socket() {
             let command = command
                 .replace("-L 4321:", "-L 4320:")
                 .replace("HOST", &options);
-            let command = command.replace("/run/sendtail.sock", &path.display().to_string());
+            let command = command.replace("/run/sendtail/sock", &path.display().to_string());
             let words: Vec<&str> = command.split_whitespace().collect();
             let _tunnel = start(Command::new(words[0]).args(&words[1..]));
             expect_followed(connect("127.0.0.1:4320"), &log, server);

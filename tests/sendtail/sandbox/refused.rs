@@ -30,8 +30,10 @@ fn a_file_that_becomes_a_link_to_outside_is_waited_for() {
     client.expect(TEXT.as_bytes());
     lead(&log.path, OUTSIDE);
     let path = log.path.display();
-    let expected =
-        format!("sendtail: warning: cannot open {path}: not permitted by the sandbox; waiting");
+    let expected = format!(
+        "sendtail: warning: cannot open {path}: not permitted by the sandbox: a restart is needed, \
+             or --no-sandbox; waiting"
+    );
     server.wait_for_log(&expected);
     // Who comes now gets nothing either, and both get what comes next.
     let mut late = server.ask("0\n");
