@@ -59,6 +59,9 @@ mod abuse;
 // Sockets from a service manager, and what it is told.
 mod inherited;
 
+// The unit files: what systemd makes of them, and that a server can live with what they leave it.
+mod systemd;
+
 // What the process cannot do once it serves.
 mod sandbox;
 
