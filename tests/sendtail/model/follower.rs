@@ -77,8 +77,9 @@ pub enum End {
     Missing,
     /// It was cut off in one of these places.
     Truncated(Vec<Place>),
-    /// Between a look at its file and the send that followed, the file was truncated and had grown
-    /// again: what no follower can see. It goes no further here.
+    /// It was sent what no follower can see: of a file that was truncated and had grown again between
+    /// the look and the send; or zeros, because the kernel was writing to the disk what had been sent
+    /// when the file was truncated. It goes no further here.
     Overtaken,
 }
 
@@ -333,7 +334,9 @@ impl Follower {
         }
     }
 
-    /// Whether the bytes are those of the same file at the same offset, after a truncation.
+    /// Whether the bytes are those of the same file at the same offset after a truncation, or zeros:
+    /// ext4 clears a page beyond the end when it writes it back, although a socket holds it
+    /// (measured on Linux 6.18).
     fn is_overtaken(&self, disk: &Disk, rest: &[u8]) -> bool {
         let pieces = &disk.tails[self.tail()].pieces;
         let Some(piece) = pieces.get(self.at.piece) else {
@@ -343,14 +346,14 @@ impl Follower {
         let wanted = piece.content(disk, self.at.offset).len().min(rest.len());
         let later = pieces[self.at.piece + 1..].iter();
         let mut later = later.filter(|later| later.file == piece.file);
-        is_truncated
-            && wanted > 0
-            && later.any(|later| {
-                let bytes = &disk.lives[later.life].bytes;
-                bytes
-                    .get(self.at.offset..)
-                    .is_some_and(|bytes| bytes.starts_with(&rest[..wanted]))
-            })
+        let is_cleared = rest[0] == 0;
+        let is_later = later.any(|later| {
+            let bytes = &disk.lives[later.life].bytes;
+            bytes
+                .get(self.at.offset..)
+                .is_some_and(|bytes| bytes.starts_with(&rest[..wanted]))
+        });
+        is_truncated && wanted > 0 && (is_cleared || is_later)
     }
 
     fn wrong(&self, disk: &Disk, received: &[u8]) -> Verdict {

@@ -52,7 +52,7 @@ tally! {
     /// far as they had asked for.
     closed_truncated,
     closed_missing,
-    /// Clients that were sent a piece of what came behind a truncation which no look had seen yet.
+    /// Clients that were sent what no look can see: see `End::Overtaken`.
     overtaken,
     /// Clients that stayed, and have everything.
     complete,
