@@ -30,7 +30,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The directories of a sandbox, as real paths.
+/// The directories of a sandbox, by the paths that were given: a real path might lead through
+/// directories that are closed to this process.
 pub struct Sandbox {
     readable: BTreeSet<PathBuf>,
     removable: BTreeSet<PathBuf>,
@@ -46,15 +47,15 @@ pub struct Sandbox {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enforced {
     Whole,
-    /// It is too old for some of it: files before Linux 5.13 would be none, TCP came with 6.7,
-    /// signals and abstract sockets with 6.12.
+    /// It is too old for some of it: files came with Linux 5.13, TCP with 6.7, signals and abstract
+    /// sockets with 6.12.
     Part,
-    /// It has no Landlock, or that is turned off.
+    /// It has no Landlock, or that is turned off or filtered.
     No,
 }
 
-/// What is asked for: all that Linux 6.12 knows (ABI 6). A later one is to be looked through first:
-/// the next would forbid the way to the service manager.
+/// What is asked for: all that Linux 6.12 knows (ABI 6). What a later one forbids is to be looked
+/// through first.
 const ABI_MAX: ABI = ABI::V6;
 
 impl Sandbox {
