@@ -182,6 +182,14 @@ impl Chain {
         newest.id
     }
 
+    /// A client begins in the last segment of a file.
+    pub fn enter_file(&mut self, is_it: impl Fn(Identity) -> bool) -> Option<SegmentId> {
+        let mut segments = self.segments.iter_mut().rev();
+        let held = segments.find(|held| held.segment.identity().is_some_and(&is_it))?;
+        held.clients += 1;
+        Some(held.id)
+    }
+
     /// A client that does not wait has moved on.
     pub fn moved(&mut self, from: SegmentId, to: SegmentId) {
         self.get_mut(from).clients -= 1;

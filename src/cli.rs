@@ -12,11 +12,14 @@ use std::time::Duration;
 
 /// The protocol in short, for whoever has only the binary.
 const PROTOCOL: &str = "\
-A client sends one line, START [PATH], and receives the file from there and all that is
-appended, for as long as it likes:  echo -10 | nc localhost 4321
+A client sends one line, START [PATH] [OPTION...], and receives the file from there and
+all that is appended, for as long as it likes:  echo -10 | nc localhost 4321
 
 START is N (from byte N on), -N (the last N lines), -Nc (the last N bytes) or +N (from
-line N on). An empty line asks for the last 10 lines.";
+line N on). An empty line asks for the last 10 lines. Options behind it: once (end where
+the file ends now), grep=TEXT, skip=TEXT. The line ls [DIR] lists the files.
+
+The same port speaks HTTP: http://localhost:4321/ is a page that follows them.";
 
 /// tail -F as a server: follow growing files over raw TCP
 #[derive(Parser, Debug)]
@@ -45,6 +48,14 @@ pub struct Cli {
     /// Address or network whose hosts may connect by TCP; repeatable [default: all]
     #[arg(long, value_name = "CIDR")]
     pub allow: Vec<Network>,
+
+    /// Name that HTTP clients may know this server by, beside this machine's own; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+
+    /// Do without HTTP: no page for browsers, no metrics
+    #[arg(long)]
+    pub no_http: bool,
 
     /// Permissions of the unix sockets, octal as in 660 [default: by umask]
     #[arg(long, value_name = "MODE", value_parser = parse_mode)]

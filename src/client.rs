@@ -2,20 +2,32 @@
 //!
 //! | phase  | it reads                 | it sends                      | it ends with              |
 //! |--------|--------------------------|-------------------------------|---------------------------|
-//! | Header | the request              | nothing                       | a request, or `error:`    |
+//! | Header | the request              | nothing                       | a request, or a refusal   |
 //! | Seek   | and throws away          | nothing, it looks for a line  | the offset of that line   |
+//! | Mark   | and throws away          | nothing, it looks at what lies before the start | its reply's beginning |
 //! | Stream | and throws away          | the file's bytes, by sendfile | FIN, if it cannot go on   |
-//! | Drain  | and throws away to 1 MiB | nothing more, FIN is sent     | the client's FIN, or time |
+//! | Text   | and throws away          | a text from memory            | FIN                       |
+//! | Drain  | and throws away to 1 MiB | the rest of its outbox, FIN   | the client's FIN, or time |
 //!
 //! A client's FIN means only that it sends nothing more: most `nc`s close their sending half at
-//! once.
+//! once. Whoever wants more than a raw stream has a `Reply`: see `answer`.
+
+mod answer;
+
+mod end;
+
+mod seek;
+
+use seek::Seek;
 
 use crate::cursor::{Bytes, Cursor, SegmentId, Span, Step};
+use crate::door::Door;
 use crate::outcome::{Closed, Cut, Received, Served};
-use crate::request::{HEADER_BYTES_MAX, Parsed, Refusal, Request, Start};
-use crate::scan::{Progress, Scan};
+use crate::reach::Reach;
+use crate::reply::Reply;
+use crate::request::{Form, Parsed, REQUEST_BYTES_MAX, Request, Wanted};
 use crate::segment::Segment;
-use crate::share::{Heat, Read, Share};
+use crate::share::{Heat, Share};
 use crate::socket::Socket;
 use crate::tail::Tail;
 
@@ -41,13 +53,18 @@ pub struct Client {
     /// The last try to read or send came to nothing, as if the file ended there.
     was_short: bool,
     heat: Heat,
+    form: Form,
+    /// `None`: nothing is sent but the file's bytes.
+    reply: Option<Box<Reply>>,
 }
 
 enum Phase {
     Header(Vec<u8>),
-    Seek { start: Start, scan: Scan },
+    Seek(Box<Seek>),
+    Mark,
     Stream,
-    Drain { discarded_bytes: u32 },
+    Text { sent_bytes: usize },
+    Drain { discarded_bytes: u32, is_shut: bool },
 }
 
 /// What one turn takes from a client that sends without end.
@@ -73,6 +90,8 @@ impl Client {
             has_data: false,
             was_short: false,
             heat: Heat::Unknown,
+            form: Form::Raw,
+            reply: None,
         }
     }
 
@@ -101,9 +120,26 @@ impl Client {
         matches!(self.phase, Phase::Header(_))
     }
 
-    /// It looks for the line to begin with.
+    /// It looks for the place to begin at.
     pub fn is_seeking(&self) -> bool {
-        matches!(self.phase, Phase::Seek { .. })
+        matches!(self.phase, Phase::Seek(_) | Phase::Mark)
+    }
+
+    /// How it wants its reply.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// It is to be served now and then although there is nothing new.
+    pub fn has_pulse(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| reply.has_pulse())
+    }
+
+    /// It is time for that.
+    pub fn note_pulse(&mut self) {
+        if let Some(reply) = &mut self.reply {
+            reply.note_pulse();
+        }
     }
 
     /// It had everything until new data woke it.
@@ -116,84 +152,85 @@ impl Client {
         matches!(self.phase, Phase::Drain { .. })
     }
 
-    /// Reads once. `scratch` holds at least `HEADER_BYTES_MAX` bytes and is not kept.
-    pub fn receive(&mut self, scratch: &mut [u8]) -> Received {
+    /// Reads once. `scratch` holds at least `REQUEST_BYTES_MAX` bytes and is not kept.
+    pub fn receive(&mut self, scratch: &mut [u8], door: &Door) -> Received {
         let room = scratch.len().min(RECEIVE_BYTES_MAX);
         match self.socket.read(&mut scratch[..room]) {
-            Ok(0) => self.receive_end(),
-            Ok(n) => self.receive_bytes(&scratch[..n]),
+            Ok(0) => self.receive_end(door),
+            Ok(n) => self.receive_bytes(&scratch[..n], door),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Drained,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Received::More,
             Err(error) => Received::Closed(Closed::Error(error)),
         }
     }
 
-    /// Begins at `start` in `segment`, which ends at `end` now: that is the end that lines and
-    /// bytes are counted back from.
-    pub fn begin(&mut self, start: Start, segment: SegmentId, end: u64) {
-        let progress = match start {
-            Start::Byte(offset) => Progress::Found(offset),
-            Start::LastBytes(bytes) => Progress::Found(end.saturating_sub(bytes)),
-            Start::LastLines(lines) => Scan::last_lines(lines, end),
-            Start::FromLine(line) => Scan::from_line(line),
-        };
-        self.cursor = Cursor { segment, offset: 0 };
+    /// Begins with what it asked for in `segment`. Its reply is what `wanted` makes it.
+    pub fn begin(&mut self, wanted: &Wanted, form: Form, segment: SegmentId, tail: &Tail) {
+        self.form = form;
+        self.reply = Reply::to_file(wanted, form);
         self.began = segment;
-        self.go_on(start, progress);
+        self.begin_in(wanted.start, segment, tail);
+    }
+
+    /// The form in which it is to be refused.
+    pub fn note_form(&mut self, form: Form) {
+        self.form = form;
     }
 
     /// Does a share of what there is to do: searches or sends. Its segment was looked at
     /// before; it may be in a later one then.
     pub fn serve(&mut self, tail: &Tail, share: &mut Share) -> Served {
-        match self.phase {
-            Phase::Seek { start, scan } => self.seek(start, scan, tail, share),
-            _ => self.stream(tail, share),
+        let Some(reply) = &self.reply else {
+            return match &self.phase {
+                Phase::Seek(seek) => self.seek(**seek, tail, share),
+                _ => self.stream(tail, share),
+            };
+        };
+        share.bytes = reply.share_bytes(share.bytes);
+        let served = match &self.phase {
+            Phase::Seek(seek) => self.seek(**seek, tail, share),
+            Phase::Mark => self.mark(tail, share),
+            _ => self.answer(tail, share),
+        };
+        if let Some(reply) = &mut self.reply {
+            share.sent_bytes += reply.outbox.take_sent_bytes();
         }
+        served
     }
 
     /// The next so many bytes of its segment that it will want.
     pub fn ahead(&self, bytes: u64) -> Range<u64> {
-        match self.phase {
-            Phase::Seek { scan, .. } => scan.ahead(bytes),
-            _ => self.cursor.offset..self.cursor.offset + bytes,
+        match &self.phase {
+            Phase::Seek(seek) => seek.ahead(bytes),
+            Phase::Mark => Reach::Before(self.cursor.offset).ahead(bytes),
+            _ => {
+                let offset = self.cursor.offset;
+                let reply = self.reply.as_ref();
+                let from = reply.map_or(offset, |reply| reply.read_from(offset));
+                Reach::From(from).ahead(bytes)
+            }
         }
     }
 
-    /// Says why there will be no data, if none was sent, then FIN. What cannot be said at once is
-    /// not: an empty send buffer takes a line.
-    pub fn refuse(&mut self, refusal: Refusal) {
-        if !self.has_data {
-            let _ = self.socket.write(format!("error: {refusal}\n").as_bytes());
-        }
-        self.finish();
-    }
-
-    /// Sends FIN behind everything that is queued, and drains.
-    pub fn finish(&mut self) {
-        // ENOTCONN: the client is gone; the drain finds out.
-        let _ = self.socket.shutdown_write();
-        self.phase = Phase::Drain { discarded_bytes: 0 };
-    }
-
-    /// After `finish`: whether the socket may be closed at once, for no input can be unread.
+    /// It has closed its sending half.
     pub fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    fn receive_end(&mut self) -> Received {
+    fn receive_end(&mut self, door: &Door) -> Received {
         self.has_ended = true;
         match &self.phase {
-            Phase::Header(header) => match Request::parse(header, true) {
+            Phase::Header(header) => match Request::parse(header, true, door) {
                 Parsed::Request(request) => Received::Request(request),
                 Parsed::Refused(refusal) => Received::Refused(refusal),
                 Parsed::Silence | Parsed::NotYet => Received::Closed(Closed::Silence),
             },
-            Phase::Drain { .. } => Received::Closed(Closed::Drained),
-            Phase::Seek { .. } | Phase::Stream => Received::Drained,
+            Phase::Drain { is_shut: true, .. } => Received::Closed(Closed::Drained),
+            _ => Received::Drained,
         }
     }
 
-    fn receive_bytes(&mut self, bytes: &[u8]) -> Received {
+    fn receive_bytes(&mut self, bytes: &[u8], door: &Door) -> Received {
         match &mut self.phase {
             Phase::Header(header) => {
                 // Nearly every header comes in one piece, and is not copied.
@@ -202,7 +239,8 @@ impl Client {
                 } else {
                     Self::joined(header, bytes)
                 };
-                match Request::parse(whole, false) {
+                self.form = Form::of(whole, door);
+                match Request::parse(whole, false, door) {
                     Parsed::Request(request) => Received::Request(request),
                     Parsed::Refused(refusal) => Received::Refused(refusal),
                     Parsed::Silence | Parsed::NotYet => {
@@ -213,104 +251,39 @@ impl Client {
                     }
                 }
             }
-            Phase::Drain { discarded_bytes } => {
+            Phase::Drain {
+                discarded_bytes, ..
+            } => {
                 *discarded_bytes += bytes.len() as u32;
                 match *discarded_bytes > DRAIN_BYTES_MAX {
                     true => Received::Closed(Closed::TooMuchInput),
                     false => Received::More,
                 }
             }
-            Phase::Seek { .. } | Phase::Stream => Received::More,
+            _ => Received::More,
         }
     }
 
-    /// A header that is not complete after `HEADER_BYTES_MAX` bytes is refused: more is not kept.
+    /// A request that is not complete after `REQUEST_BYTES_MAX` bytes is refused: more is not kept.
     fn joined<'a>(header: &'a mut Vec<u8>, bytes: &[u8]) -> &'a [u8] {
-        let room = HEADER_BYTES_MAX - header.len();
+        let room = REQUEST_BYTES_MAX - header.len();
         header.extend_from_slice(&bytes[..bytes.len().min(room)]);
         header
-    }
-
-    fn go_on(&mut self, start: Start, progress: Progress) {
-        match progress {
-            Progress::Searching(scan) => self.phase = Phase::Seek { start, scan },
-            Progress::Found(offset) => {
-                self.cursor.offset = offset;
-                self.phase = Phase::Stream;
-            }
-        }
-    }
-
-    fn seek(&mut self, start: Start, scan: Scan, tail: &Tail, share: &mut Share) -> Served {
-        let segment = self.cursor.segment;
-        let span = tail.span(segment);
-        let chunk = |bytes| scan.next_chunk(span.end, bytes as u64);
-        let is_at_end = chunk(1).is_empty();
-        match span.bytes {
-            Bytes::NeverSeen => return Served::Cut(Cut::NeverSeen),
-            // A start beyond the end belongs to the file it was asked of.
-            _ if is_at_end && span.replaced => return Served::Cut(Cut::Replaced),
-            Bytes::Truncated => {
-                // The search starts again in the file as it is now.
-                self.begin(start, segment + 1, tail.span(segment + 1).end);
-                return Served::More;
-            }
-            Bytes::Whole if is_at_end => return Served::Waiting,
-            Bytes::Whole => {}
-        }
-        match share.read(tail.segment(segment), scan, span.end) {
-            Ok(Read::Bytes(bytes)) => {
-                self.was_short = false;
-                self.go_on(start, scan.feed(bytes));
-                Served::More
-            }
-            Ok(Read::Short) => self.fall_short(),
-            Ok(Read::Cold) => Served::Cold,
-            Err(error) => Served::Cut(Cut::Unreadable(error)),
-        }
     }
 
     fn stream(&mut self, tail: &Tail, share: &mut Share) -> Served {
         let mut budget_bytes = share.bytes;
         loop {
-            let span = tail.span(self.cursor.segment);
-            let range = match self.cursor.step(span) {
-                Step::Send(_) if budget_bytes == 0 => return Served::More,
-                Step::Send(range) => range,
-                Step::Wait => {
-                    // What comes to an empty file may be an old one that is moved there.
-                    self.heat = match span.end {
-                        0 => Heat::Unknown,
-                        _ => Heat::Live,
-                    };
-                    return Served::Waiting;
-                }
-                Step::Next(offset) => {
-                    let segment = self.cursor.segment + 1;
-                    self.cursor = Cursor { segment, offset };
-                    self.heat = Heat::Unknown;
-                    if tail.is_checked(segment, share.now) {
-                        continue;
-                    }
-                    return Served::More;
-                }
-                Step::Lost => return Served::Cut(Self::lost(span)),
-                Step::Replaced => return Served::Cut(Cut::Replaced),
+            let range = match self.next_range(tail, share, budget_bytes) {
+                Ok(range) => range,
+                Err(served) => return served,
             };
             let segment = tail.segment(self.cursor.segment);
             let wanted = budget_bytes.min((range.end - range.start) as usize);
             let is_all = range.start + wanted as u64 == range.end;
-            self.heat = match (self.heat, is_all) {
-                // The end of a file is in memory because its marker is.
-                (Heat::Warm, true) => Heat::Unknown,
-                (Heat::Live, false) => Heat::Warm,
-                (heat, _) => heat,
-            };
-            let count = match share.at_hand(segment, range.start, wanted, &mut self.heat) {
-                Ok(0) if share.sent_bytes > 0 => return Served::More,
-                Ok(0) => return Served::Cold,
+            let count = match self.count_at_hand(segment, wanted, is_all, share) {
                 Ok(count) => count,
-                Err(error) => return Served::Cut(Cut::Unreadable(error)),
+                Err(served) => return served,
             };
             if let Some(served) = self.send(segment, count, share) {
                 return served;
@@ -318,6 +291,62 @@ impl Client {
             // What is next where it is not all, another serve finds out.
             let is_all = is_all && count == wanted;
             budget_bytes = if is_all { budget_bytes - count } else { 0 };
+        }
+    }
+
+    /// What there is to send next; it may be of a later segment.
+    fn next_range(
+        &mut self,
+        tail: &Tail,
+        share: &Share,
+        budget_bytes: usize,
+    ) -> Result<Range<u64>, Served> {
+        loop {
+            let span = tail.span(self.cursor.segment);
+            match self.cursor.step(span) {
+                Step::Send(_) if budget_bytes == 0 => return Err(Served::More),
+                Step::Send(range) => return Ok(range),
+                Step::Wait => {
+                    // What comes to an empty file may be an old one that is moved there.
+                    self.heat = match span.end {
+                        0 => Heat::Unknown,
+                        _ => Heat::Live,
+                    };
+                    return Err(Served::Waiting);
+                }
+                Step::Next(offset) => {
+                    let segment = self.cursor.segment + 1;
+                    self.cursor = Cursor { segment, offset };
+                    self.heat = Heat::Unknown;
+                    if !tail.is_checked(self.cursor.segment, share.now) {
+                        return Err(Served::More);
+                    }
+                }
+                Step::Lost => return Err(Served::Cut(Self::lost(span))),
+                Step::Replaced => return Err(Served::Cut(Cut::Replaced)),
+            }
+        }
+    }
+
+    /// How many of the `wanted` next bytes can be sent now; `is_all`: the segment has no more.
+    fn count_at_hand(
+        &mut self,
+        segment: &Segment,
+        wanted: usize,
+        is_all: bool,
+        share: &mut Share,
+    ) -> Result<usize, Served> {
+        self.heat = match (self.heat, is_all) {
+            // The end of a file is in memory because its marker is.
+            (Heat::Warm, true) => Heat::Unknown,
+            (Heat::Live, false) => Heat::Warm,
+            (heat, _) => heat,
+        };
+        match share.at_hand(segment, self.cursor.offset, wanted, &mut self.heat) {
+            Ok(0) if share.sent_bytes > 0 => Err(Served::More),
+            Ok(0) => Err(Served::Cold),
+            Ok(count) => Ok(count),
+            Err(error) => Err(Served::Cut(Cut::Unreadable(error))),
         }
     }
 

@@ -1,7 +1,9 @@
 //! The table of connections: from a token to a seat, never to a later client in the same seat.
 
 use crate::client::Client;
+use crate::refusal::Full;
 use crate::socket::Peer;
+use crate::texts::TextKey;
 use crate::watch::TailKey;
 
 use mio::Token;
@@ -29,7 +31,10 @@ pub struct Seat {
     pub at: At,
     /// The name it follows; set from its request to its end.
     pub tail: Option<TailKey>,
-    pub is_over_limit: bool,
+    /// The text that it is sent; set in place of `tail`.
+    pub text: Option<TextKey>,
+    /// It is over a limit and is only told so.
+    pub over_limit: Option<Full>,
     /// An event said that nothing can be sent to it any more.
     pub is_gone: bool,
     /// It stands in the inbox.
@@ -62,18 +67,19 @@ impl Clients {
         client: Client,
         peer: Peer,
         since: Instant,
-        is_over_limit: bool,
+        over_limit: Option<Full>,
     ) -> Token {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
-        self.over_limit += usize::from(is_over_limit);
+        self.over_limit += usize::from(over_limit.is_some());
         let seat = Seat {
             client,
             peer,
             since,
             at: At::Header,
             tail: None,
-            is_over_limit,
+            text: None,
+            over_limit,
             is_gone: false,
             is_in_inbox: false,
             generation,
@@ -92,7 +98,7 @@ impl Clients {
     pub fn remove(&mut self, token: Token) -> Option<Seat> {
         self.seat(token)?;
         let seat = self.seats.remove(slot(token));
-        self.over_limit -= usize::from(seat.is_over_limit);
+        self.over_limit -= usize::from(seat.over_limit.is_some());
         Some(seat)
     }
 

@@ -16,6 +16,7 @@
 
 // From the command line to a listening process.
 mod cli;
+mod door;
 mod error;
 mod exposure;
 mod hosts;
@@ -38,10 +39,26 @@ mod client;
 
 mod cursor;
 mod outcome;
+mod reach;
+mod refusal;
 mod request;
 mod scan;
 mod share;
 mod socket;
+
+// One that wants more than a raw stream: what is made for it.
+mod reply;
+
+mod bookmark;
+mod events;
+mod filter;
+mod http;
+mod outbox;
+
+// What is sent from memory.
+mod listing;
+mod page;
+mod texts;
 
 // Everything that is followed; one name; its files in their order; how changes are heard of.
 mod tails;
@@ -67,6 +84,7 @@ mod watch;
 mod sys;
 
 use cli::{Cli, Instead};
+use door::Door;
 use error::Fatal;
 use hosts::Hosts;
 use limits::Limits;
@@ -129,6 +147,9 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
     };
     let listeners = listen::listen_on(inherited, &wanted)?;
     let limits = Limits::new(cli.max_clients, listeners.len())?;
+    let mut names = door::own_names();
+    names.extend(cli.host.iter().cloned());
+    let door = Door::new(!cli.no_http, names);
     let (manager, unheard) = Manager::from_environment();
     let report = Report::new(cli.drain_grace());
     unheard.iter().for_each(|error| report.unheard(error));
@@ -146,6 +167,7 @@ fn serve(cli: Cli) -> Result<(), Fatal> {
     let terms = Terms {
         limits,
         hosts,
+        door,
         header_timeout: cli.header_timeout(),
         keepalive: cli.keepalive(),
     };

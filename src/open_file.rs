@@ -1,6 +1,7 @@
 //! An opened regular file: who it is, reading it with and without waiting for the disk, sending it,
 //! and whether somebody writes to it.
 
+use crate::bookmark;
 use crate::finish::Writers;
 use crate::sys;
 
@@ -15,7 +16,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Tells one inode from every other, also from a later one with the same number: ext4 gives a
 /// number out again at once.
@@ -34,6 +35,14 @@ impl Identity {
             inode: metadata.ino(),
             born: metadata.created().ok(),
         }
+    }
+
+    /// Its number in places.
+    pub fn file_number(&self) -> u64 {
+        let born = self
+            .born
+            .and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        bookmark::file_id(self.inode, born.map(|born| born.as_nanos()))
     }
 }
 

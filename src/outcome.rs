@@ -1,6 +1,7 @@
 //! What a client's turn at reading or sending has brought, for the server to act on.
 
-use crate::request::{Refusal, Request};
+use crate::refusal::Refusal;
+use crate::request::Request;
 
 use std::io;
 
@@ -32,6 +33,10 @@ pub enum Served {
     Cold,
     /// The file ends before its known length: look at it again.
     Short,
+    /// All that was asked for was sent.
+    Complete,
+    /// What was asked for is not to be had.
+    Refused(Refusal),
     /// The client cannot go on, and why.
     Cut(Cut),
     /// The connection is of no more use.

@@ -7,11 +7,18 @@
 //! | info    | what an operator wants to know once; refusals, limited the same |
 //! | debug   | each connect and close; what the limits hold back               |
 
+mod metrics;
+
+mod now;
+
 mod repetition;
 
 mod stderr;
 
 pub use stderr::{init_log, say_fatal};
+
+pub use metrics::MEDIA_TYPE as METRICS_MEDIA_TYPE;
+pub use now::{Faces, Now};
 
 use repetition::Repetition;
 
@@ -21,12 +28,13 @@ use crate::exposure::Exposure;
 use crate::finish::Rule;
 use crate::news::Note;
 use crate::outcome::{Closed, Cut};
-use crate::request::Refusal;
+use crate::refusal::Refusal;
 use crate::sandbox::{Enforced, Sandbox};
 use crate::socket::Peer;
 
 use log::{Level, debug, info, warn};
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::io;
 use std::path::Path;
@@ -37,12 +45,12 @@ use std::time::{Duration, Instant};
 pub struct Report {
     /// Accepted.
     pub connections: u64,
-    /// Bytes of files, without `error:` lines.
+    /// Bytes of files, and what was made of them; without refusals and texts.
     pub sent_bytes: u64,
     /// How often the loop has gone round.
     pub turns: u64,
-    /// Requests not granted.
-    refused: u64,
+    /// Requests not granted, by the label of the reason.
+    refused: BTreeMap<&'static str, u64>,
     /// Connections of hosts that `--allow` does not name.
     denied: u64,
     /// Streams that could not go on, and the bytes that their clients did not get.
@@ -54,24 +62,15 @@ pub struct Report {
     late_bytes: u64,
     /// Switches from one file to another that no event explained.
     unverified: u64,
+    /// Files that came to bear a followed name in place of another.
+    rotations: u64,
+    /// Followed files that were truncated.
+    truncations: u64,
     /// `--drain-grace`, for the words of one rule.
     drain_grace: Duration,
     repetitions: [Repetition; KINDS],
     /// When `say_held_back` has something to say. Taken by whoever sees to that.
     held_until: Option<Instant>,
-}
-
-/// What is counted elsewhere and belongs into the totals.
-pub struct Now {
-    pub clients: usize,
-    /// Names followed.
-    pub files: usize,
-    /// Files held open.
-    pub segments: usize,
-    /// What deleted files take of the disk for clients that are behind.
-    pub held_bytes: u64,
-    /// Inodes watched.
-    pub watches: usize,
 }
 
 /// What a client of the totals is at.
@@ -203,7 +202,7 @@ impl Report {
         asked: Option<&Path>,
         why: Option<String>,
     ) {
-        self.refused += 1;
+        *self.refused.entry(metrics::label(refusal)).or_default() += 1;
         let (level, kind) = match refusal {
             Refusal::TooManyClients | Refusal::TooManyFiles | Refusal::TryAgain => {
                 (Level::Warn, Kind::Full)
@@ -279,6 +278,7 @@ impl Report {
 
     /// A file that was truncated at `end` bytes, and how many clients had not got them.
     pub fn truncated(&mut self, path: &Path, end: u64, clients: usize) {
+        self.truncations += 1;
         self.say(
             Level::Warn,
             Kind::Truncated,
@@ -292,11 +292,14 @@ impl Report {
     /// What looks at files have brought.
     pub fn note(&mut self, note: &Note) {
         match note {
-            Note::Replaced { path } => self.say(
-                Level::Info,
-                Kind::Replaced,
-                format_args!("another file is now {}", Escaped(path)),
-            ),
+            Note::Replaced { path } => {
+                self.rotations += 1;
+                self.say(
+                    Level::Info,
+                    Kind::Replaced,
+                    format_args!("another file is now {}", Escaped(path)),
+                );
+            }
             Note::Unverified { path } => {
                 self.unverified += 1;
                 self.say(
@@ -388,7 +391,7 @@ impl Report {
             now.held_bytes,
             now.watches,
             self.connections,
-            self.refused,
+            self.refused.values().sum::<u64>(),
             self.denied,
             self.cut,
             self.gaps,

@@ -1,24 +1,35 @@
-//! Header bytes to a request, or "not yet", or why not. Pure.
+//! The bytes of a client to a request, or "not yet", or why not. Pure.
 //!
-//! | header so far              | parsed as                                  |
-//! |----------------------------|--------------------------------------------|
-//! | blanks, a start, no LF     | not yet                                    |
-//! | the same, then LF or FIN   | a request                                  |
-//! | nothing, then LF or CR LF  | the last 10 lines                          |
-//! | nothing, then FIN          | silence                                    |
-//! | anything a start cannot be | `bad start`, at its first byte             |
-//! | 4096 bytes without LF      | `header too long`                          |
+//! | bytes so far                | parsed as                                  |
+//! |-----------------------------|--------------------------------------------|
+//! | blanks, a start, no LF      | not yet                                    |
+//! | the same, then LF or FIN    | a request                                  |
+//! | nothing, then LF or CR LF   | the last 10 lines                          |
+//! | nothing, then FIN           | silence                                    |
+//! | `ls`, then the same         | a request for the list of files            |
+//! | A-Z                         | HTTP: see `web`                            |
+//! | anything else               | `bad start`, at its first byte             |
+//! | 4096 bytes without LF       | `header too long`                          |
+
+mod web;
+
+mod words;
+
+use crate::bookmark::Bookmark;
+use crate::door::Door;
+use crate::page::Asset;
+use crate::refusal::Refusal;
 
 use memchr::memchr;
 
-use std::ffi::OsString;
-use std::fmt;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 /// The longest header in bytes, its newline included. A path is at most 4096 bytes too (`PATH_MAX`,
 /// limits.h).
 pub const HEADER_BYTES_MAX: usize = 4096;
+
+/// The most that is read of a request, in either grammar.
+pub const REQUEST_BYTES_MAX: usize = web::HEAD_BYTES_MAX;
 
 /// What plain `tail` shows, and what an empty line asks for.
 const DEFAULT_LINES: u64 = 10;
@@ -26,9 +37,42 @@ const DEFAULT_LINES: u64 = 10;
 /// What one client asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
+    pub wants: Wants,
+    pub form: Form,
+}
+
+/// What is to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wants {
+    File(Wanted),
+    /// The list of the files, or of those below a directory; decoded and not judged.
+    List(Option<PathBuf>),
+    /// The server's numbers.
+    Metrics,
+    /// Something that is compiled in.
+    Asset(&'static Asset),
+}
+
+/// What of which file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wanted {
     pub start: Start,
     /// Decoded and not judged: that is for `roots`. `None` where the header names no path.
     pub path: Option<PathBuf>,
+    /// It ends where the file ends when the request arrives.
+    pub once: bool,
+    /// It ends before this byte, counted from 0.
+    pub until: Option<u64>,
+    /// What each line has to meet.
+    pub conditions: Vec<Condition>,
+}
+
+/// A line contains this text, or it does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Decoded; never empty.
+    pub text: Vec<u8>,
+    pub wanted: bool,
 }
 
 /// Where in the file a client wants to begin. All numbers are below 2^63.
@@ -42,6 +86,42 @@ pub enum Start {
     LastBytes(u64),
     /// `+N`: with line N, counted from 1 (0 is 1).
     FromLine(u64),
+    /// Where another stream was.
+    Bookmark(Bookmark),
+}
+
+/// How it is to be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Nothing but bytes of the file.
+    #[default]
+    Raw,
+    Http(Http),
+}
+
+/// What of HTTP concerns the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http {
+    pub version: Version,
+    /// The head alone.
+    pub is_head: bool,
+    pub body: Body,
+    /// The start and `until` are a range, and so is the reply.
+    pub is_range: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    V10,
+    V11,
+}
+
+/// What the lines of a file become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    Bytes,
+    /// Server-sent events (HTML standard, 9.2).
+    Events,
 }
 
 /// What the bytes received so far amount to.
@@ -54,50 +134,13 @@ pub enum Parsed {
     Refused(Refusal),
 }
 
-/// Why a request is not granted: the line that the client gets, without `error: `.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    BadStart,
-    BadHeader,
-    HeaderTooLong,
-    UnknownOption,
-    PathNeeded,
-    NoSuchFile,
-    TryAgain,
-    TooManyClients,
-    TooManyOfHost,
-    TooManyFiles,
-    FileWasReplaced,
-    NoHeader { within_seconds: u64 },
-    ShuttingDown,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Refusal::BadStart => "bad start",
-            Refusal::BadHeader => "bad header",
-            Refusal::HeaderTooLong => "header too long",
-            Refusal::UnknownOption => "unknown option",
-            Refusal::PathNeeded => "path needed",
-            Refusal::NoSuchFile => "no such file",
-            Refusal::TryAgain => "try again",
-            Refusal::TooManyClients => "too many clients",
-            Refusal::TooManyOfHost => "too many clients from this host",
-            Refusal::TooManyFiles => "too many files",
-            Refusal::FileWasReplaced => "file was replaced",
-            Refusal::NoHeader { within_seconds } => {
-                return write!(f, "no header within {within_seconds} s");
-            }
-            Refusal::ShuttingDown => "shutting down",
-        })
-    }
-}
-
 impl Request {
     /// Parses `received`, all that the client has sent so far; `ended` says that nothing can follow
-    /// (it sent FIN). What stands behind the newline is not looked at.
-    pub fn parse(received: &[u8], ended: bool) -> Parsed {
+    /// (it sent FIN). What stands behind the request is not looked at.
+    pub fn parse(received: &[u8], ended: bool, door: &Door) -> Parsed {
+        if let Form::Http(_) = Form::of(received, door) {
+            return web::parse(received, ended, door);
+        }
         let window = &received[..received.len().min(HEADER_BYTES_MAX)];
         match memchr(b'\n', window) {
             Some(newline) => Self::parse_line(&window[..newline]),
@@ -111,99 +154,111 @@ impl Request {
 
     fn parse_line(line: &[u8]) -> Parsed {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        match Self::from_words(line.split(is_blank).filter(|word| !word.is_empty())) {
-            Ok(request) => Parsed::Request(request),
+        match Wants::from_words(line.split(is_blank).filter(|word| !word.is_empty())) {
+            Ok(wants) => Parsed::Request(Request {
+                wants,
+                form: Form::Raw,
+            }),
             Err(refusal) => Parsed::Refused(refusal),
         }
     }
+}
 
-    fn from_words<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Result<Request, Refusal> {
-        let Some(start) = words.next() else {
-            return Ok(Request {
-                start: Start::LastLines(DEFAULT_LINES),
-                path: None,
-            });
-        };
-        let start = Start::parse(start).ok_or(Refusal::BadStart)?;
-        let path = match words.next() {
-            None => None,
-            // A word with "=" is always an option, and there is none yet.
+impl Wants {
+    fn from_words<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Result<Wants, Refusal> {
+        match words.next() {
+            None => Ok(Wants::File(Wanted::new(Start::LastLines(DEFAULT_LINES)))),
+            Some(b"ls") => Self::list_from_words(words),
+            Some(start) => {
+                let start = Start::parse(start).ok_or(Refusal::BadStart)?;
+                Wanted::from_words(start, words).map(Wants::File)
+            }
+        }
+    }
+
+    fn list_from_words<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Result<Wants, Refusal> {
+        let directory = match words.next() {
             Some(word) if word.contains(&b'=') => return Err(Refusal::UnknownOption),
-            Some(word) => Some(percent_decode(word).ok_or(Refusal::BadHeader)?),
+            Some(word) => Some(words::decode_path(word).ok_or(Refusal::BadHeader)?),
+            None => None,
         };
         match words.next() {
-            None => Ok(Request { start, path }),
+            None => Ok(Wants::List(directory)),
             Some(_) => Err(Refusal::UnknownOption),
         }
     }
 }
 
-impl Start {
-    fn parse(word: &[u8]) -> Option<Start> {
-        match word {
-            [b'-', number @ .., b'c'] => parse_number(number).map(Start::LastBytes),
-            [b'-', number @ ..] => parse_number(number).map(Start::LastLines),
-            [b'+', number @ ..] => parse_number(number).map(Start::FromLine),
-            number => parse_number(number).map(Start::Byte),
+impl Wanted {
+    fn new(start: Start) -> Wanted {
+        Wanted {
+            start,
+            path: None,
+            once: false,
+            until: None,
+            conditions: vec![],
+        }
+    }
+
+    fn from_words<'a>(
+        start: Start,
+        words: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Wanted, Refusal> {
+        let mut wanted = Wanted::new(start);
+        for (index, word) in words.enumerate() {
+            match word {
+                b"once" => wanted.once = true,
+                [b'g', b'r', b'e', b'p', b'=', text @ ..] => wanted.add_condition(text, true)?,
+                [b's', b'k', b'i', b'p', b'=', text @ ..] => wanted.add_condition(text, false)?,
+                // A word with "=" is always an option.
+                word if index == 0 && !word.contains(&b'=') => {
+                    let path = words::decode_path(word).ok_or(Refusal::BadHeader)?;
+                    wanted.path = Some(path);
+                }
+                _ => return Err(Refusal::UnknownOption),
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn add_condition(&mut self, text: &[u8], wanted: bool) -> Result<(), Refusal> {
+        let text = words::decode_text(text).ok_or(Refusal::BadHeader)?;
+        self.conditions.push(Condition::new(text, wanted)?);
+        Ok(())
+    }
+}
+
+impl Form {
+    /// The form of the reply to a client that has sent these bytes, should they amount to no
+    /// request.
+    pub fn of(received: &[u8], door: &Door) -> Form {
+        match received.first() {
+            Some(b'A'..=b'Z') if door.is_http() => Form::Http(Http {
+                version: Version::V11,
+                is_head: received.starts_with(b"HEAD "),
+                body: Body::Bytes,
+                is_range: false,
+            }),
+            _ => Form::Raw,
         }
     }
 }
 
-/// Whether `received`, which has no newline yet, can still become a header: so a TLS hello or an
-/// HTTP request is answered at once and does not have to run into the timeout.
+/// Whether `received`, which has no newline yet, can still become a header: so a TLS hello is
+/// answered at once and does not have to run into the timeout.
 fn may_begin_header(received: &[u8]) -> bool {
-    match received.iter().find(|byte| !is_blank(byte)) {
-        None => true,
-        Some(byte) => byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'\r'),
+    let Some(begin) = received.iter().position(|byte| !is_blank(byte)) else {
+        return true;
+    };
+    match received[begin..] {
+        [b'l'] | [b'l', b's'] | [b'l', b's', b' ' | b'\t' | b'\r', ..] => true,
+        [byte, ..] => byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'\r'),
+        [] => true,
     }
 }
 
 fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t')
-}
-
-/// Decimal digits only, up to 2^63-1: the largest offset that the kernel knows (`off_t`).
-fn parse_number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    let number = digits.iter().try_fold(0u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })?;
-    (number <= i64::MAX as u64).then_some(number)
-}
-
-/// `None` unless `word` is valid UTF-8 without control bytes and every `%` begins a byte that may
-/// stand in a name: not NUL, and not a slash, which would smuggle a component past whoever looks at
-/// the encoded form.
-fn percent_decode(word: &[u8]) -> Option<PathBuf> {
-    if std::str::from_utf8(word).is_err() || word.iter().any(u8::is_ascii_control) {
-        return None;
-    }
-    let mut decoded = Vec::with_capacity(word.len());
-    let mut rest = word;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        if *byte != b'%' {
-            decoded.push(*byte);
-            continue;
-        }
-        let [high, low, after @ ..] = rest else {
-            return None;
-        };
-        let byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
-        if matches!(byte, 0 | b'/') {
-            return None;
-        }
-        decoded.push(byte);
-        rest = after;
-    }
-    Some(OsString::from_vec(decoded).into())
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
 #[cfg(test)]

@@ -11,11 +11,15 @@
 
 mod below;
 
+mod list;
+
+pub use list::Found;
+
 use below::open_below;
 
 use crate::error::{Escaped, Fatal, reason};
 use crate::paths::{descriptor_path, may_read, names_a_file, parent};
-use crate::request::Refusal;
+use crate::refusal::Refusal;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -137,20 +141,33 @@ impl Roots {
                 _ => Err(Unresolved::PATH_NEEDED),
             };
         };
-        match &self.roots[..] {
-            [root] if root.kind == Kind::Directory => Ok(Place::new(0, &asked)),
-            roots => {
-                let mut components = asked.components();
-                let name = components.next().map(Component::as_os_str);
-                let root = roots.iter().position(|root| root.path.file_name() == name);
-                let root = root.ok_or(Unresolved::because("is none of the paths served"))?;
-                let below = components.as_path();
-                match (roots[root].kind, below.as_os_str().is_empty()) {
-                    (Kind::File, true) | (Kind::Directory, false) => Ok(Place::new(root, below)),
-                    (Kind::File, false) => Err(Unresolved::because("is below a file")),
-                    (Kind::Directory, true) => Err(Unresolved::because("is a directory")),
-                }
-            }
+        let place = self.locate(&asked)?;
+        match self.root(&place).kind == Kind::Directory && place.below.as_os_str().is_empty() {
+            true => Err(Unresolved::because("is a directory")),
+            false => Ok(place),
+        }
+    }
+
+    /// The place of a relative path, a directory's own among them.
+    fn locate(&self, asked: &Path) -> Result<Place, Unresolved> {
+        if let [
+            Root {
+                kind: Kind::Directory,
+                ..
+            },
+        ] = &self.roots[..]
+        {
+            return Ok(Place::new(0, asked));
+        }
+        let mut components = asked.components();
+        let name = components.next().map(Component::as_os_str);
+        let mut roots = self.roots.iter();
+        let root = roots.position(|root| root.path.file_name() == name);
+        let root = root.ok_or(Unresolved::because("is none of the paths served"))?;
+        let below = components.as_path();
+        match self.roots[root].kind == Kind::File && !below.as_os_str().is_empty() {
+            true => Err(Unresolved::because("is below a file")),
+            false => Ok(Place::new(root, below)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Find the n-th line, forwards or backwards, a chunk at a time. Pure.
 //!
-//! The caller reads where `next_chunk` points and hands the bytes to `feed`, until a place is
+//! The caller reads where `reach` points and hands the bytes to `feed`, until a place is
 //! found. What is asked, in a file of `end` bytes:
 //!
 //! | start | search                                                                           |
@@ -8,9 +8,9 @@
 //! | `-N`  | backwards from `end`, for newline N, or N+1 if the file ends with one            |
 //! | `+N`  | forwards from 0, for newline N-1; it may have to wait for lines not yet written |
 
-use memchr::{memchr_iter, memrchr_iter};
+use crate::reach::Reach;
 
-use std::ops::Range;
+use memchr::{memchr_iter, memrchr_iter};
 
 /// A search under way. `Copy` and small: it is part of every client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,30 +63,15 @@ impl Scan {
         }
     }
 
-    /// The bytes to read next, at most `chunk_bytes_max` of them, from a file that now ends at
-    /// `end`. Empty for a forwards search that has seen all there is.
-    pub fn next_chunk(&self, end: u64, chunk_bytes_max: u64) -> Range<u64> {
+    /// Where to read next.
+    pub fn reach(&self) -> Reach {
         match self.direction {
-            Direction::Forwards => self.at..end.min(self.at + chunk_bytes_max).max(self.at),
-            _ => self.at.saturating_sub(chunk_bytes_max)..self.at,
+            Direction::Forwards => Reach::From(self.at),
+            _ => Reach::Before(self.at),
         }
     }
 
-    /// Whether it goes towards the end of the file: then the first bytes of `next_chunk` are of use
-    /// without the rest.
-    pub fn is_forwards(&self) -> bool {
-        self.direction == Direction::Forwards
-    }
-
-    /// So many bytes, from where the search goes on to where it leads.
-    pub fn ahead(&self, bytes: u64) -> Range<u64> {
-        match self.direction {
-            Direction::Forwards => self.at..self.at + bytes,
-            _ => self.at.saturating_sub(bytes)..self.at,
-        }
-    }
-
-    /// Takes the bytes of `next_chunk`, not empty. A forwards search may be handed fewer, a
+    /// Takes the bytes of the next chunk of `reach`, not empty. A forwards search may be handed fewer, a
     /// backwards one needs them all.
     pub fn feed(self, chunk: &[u8]) -> Progress {
         match self.direction {
@@ -148,7 +133,7 @@ mod tests {
             match progress {
                 Progress::Found(offset) => return Some(offset),
                 Progress::Searching(scan) => {
-                    let chunk = scan.next_chunk(text.len() as u64, chunk_bytes);
+                    let chunk = scan.reach().next_chunk(text.len() as u64, chunk_bytes);
                     if chunk.is_empty() {
                         return None;
                     }
@@ -226,8 +211,8 @@ mod tests {
         let Progress::Searching(scan) = scan.feed(b"one\ntw") else {
             panic!("line 3 is not there yet")
         };
-        assert_eq!(scan.next_chunk(6, 100), 6..6);
-        assert_eq!(scan.next_chunk(12, 100), 6..12);
+        assert_eq!(scan.reach().next_chunk(6, 100), 6..6);
+        assert_eq!(scan.reach().next_chunk(12, 100), 6..12);
         assert_eq!(scan.feed(b"o\nthre"), Progress::Found(8));
     }
 
@@ -239,6 +224,6 @@ mod tests {
         let Progress::Searching(scan) = Scan::last_lines(1, most) else {
             panic!("a search")
         };
-        assert_eq!(scan.next_chunk(most, 128), most - 128..most);
+        assert_eq!(scan.reach().next_chunk(most, 128), most - 128..most);
     }
 }

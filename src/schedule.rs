@@ -28,6 +28,8 @@ pub enum Due {
     Begin(Token),
     /// A client looks whether what it waits for is in memory.
     Cold(Token),
+    /// A client that has nothing to be sent is to be told so.
+    Pulse(Token),
     /// A client has not closed its side after our FIN.
     Drain(Token),
     /// A tail is looked at without a hint.

@@ -7,6 +7,8 @@
 
 mod arrive;
 
+mod begin;
+
 mod depart;
 
 mod probe;
@@ -15,18 +17,22 @@ mod serve;
 
 use crate::clients::{At, Clients, Seat};
 use crate::disk::Disk;
+use crate::door::Door;
 use crate::error::Fatal;
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::listen::Listener;
+use crate::listing::Listings;
 use crate::news::News;
 use crate::outcome::Closed;
-use crate::report::{Doing, Now, Report};
-use crate::request::{Refusal, Request};
+use crate::refusal::Refusal;
+use crate::report::{Doing, Faces, Now, Report};
+use crate::request::Request;
 use crate::schedule::{Due, Schedule};
 use crate::signals::{Order, Signals};
 use crate::systemd::Manager;
 use crate::tails::{TURN_LOOKS_MAX, Tails};
+use crate::texts::Texts;
 use crate::watch::TailKey;
 
 use mio::event::Event;
@@ -53,6 +59,7 @@ const TURN_REPORTS_MAX: usize = 100;
 pub struct Terms {
     pub limits: Limits,
     pub hosts: Hosts,
+    pub door: Door,
     /// How long a client may take for its line.
     pub header_timeout: Duration,
     /// The silence before a peer is probed, as the listeners have it.
@@ -66,6 +73,9 @@ pub struct Server {
     listeners: Vec<Listener>,
     tails: Tails,
     clients: Clients,
+    /// What is sent from memory, and the lists of files among that.
+    texts: Texts,
+    listings: Listings,
     schedule: Schedule,
     disk: Disk,
     terms: Terms,
@@ -121,6 +131,8 @@ impl Server {
             listeners,
             tails,
             clients: Clients::default(),
+            texts: Texts::default(),
+            listings: Listings::default(),
             schedule: Schedule::default(),
             disk: Disk::default(),
             terms,
@@ -162,6 +174,7 @@ impl Server {
             self.refresh_tails();
             self.receive();
             self.serve();
+            self.list();
             self.limit_held();
             self.expire();
             self.report_clients();
@@ -180,6 +193,7 @@ impl Server {
     fn sleep(&self) -> Option<Duration> {
         let has_work = self.schedule.has_work()
             || self.tails.has_work()
+            || self.listings.has_work()
             || self.reporting.is_some()
             || self.probing.is_some()
             || (self.listeners.iter().any(|listener| listener.is_due) && self.may_accept());
@@ -209,11 +223,14 @@ impl Server {
         // that is gone, as both.
         seat.is_gone |= event.is_error() || event.is_write_closed();
         let has_room = event.is_writable() && seat.at == At::Blocked;
+        let goes_on_ending = event.is_writable() && seat.at == At::Draining;
         if seat.is_gone || event.is_readable() || event.is_read_closed() {
             self.push_inbox(token);
         }
         if has_room {
             self.line_up(token);
+        } else if goes_on_ending {
+            self.go_on_ending(token);
         }
     }
 
@@ -269,14 +286,8 @@ impl Server {
         for _ in 0..TURN_LOOKS_MAX {
             match self.schedule.pop_due(self.now) {
                 None => break,
-                Some(Due::Header(token)) => {
-                    self.refuse(
-                        token,
-                        Refusal::NoHeader {
-                            within_seconds: self.terms.header_timeout.as_secs(),
-                        },
-                    );
-                }
+                Some(Due::Header(token)) => self.refuse_silent(token),
+                Some(Due::Pulse(token)) => self.pulse(token),
                 Some(Due::Drain(token)) => self.close(token, Closed::NotDrained),
                 Some(Due::ProbeOver) => self.end_probe(),
                 Some(Due::HeldBack) => self.report.say_held_back(self.now),
@@ -293,15 +304,41 @@ impl Server {
         }
     }
 
+    /// A client that has asked for nothing in its time.
+    fn refuse_silent(&mut self, token: Token) {
+        let over_limit = self.clients.seat(token).and_then(|seat| seat.over_limit);
+        let within_seconds = self.terms.header_timeout.as_secs();
+        self.refuse(
+            token,
+            over_limit.map_or(Refusal::NoHeader { within_seconds }, Refusal::from),
+        );
+    }
+
     fn report_totals(&mut self) {
-        self.report.totals(&Now {
+        self.report.totals(&self.count());
+        self.reporting = Some(0);
+    }
+
+    fn count(&self) -> Now {
+        let mut faces = Faces::default();
+        let mut lag_bytes_max = 0;
+        for (_, seat) in self.clients.iter() {
+            faces.count(seat.client.form(), seat.at != At::Header);
+            if let Some(key) = seat.tail {
+                let behind_bytes = self.tails[key].bytes_behind(seat.client.cursor());
+                lag_bytes_max = behind_bytes.max(lag_bytes_max);
+            }
+        }
+        Now {
             clients: self.clients.len(),
+            faces,
             files: self.tails.len(),
             segments: self.tails.open_segments(),
             held_bytes: self.tails.held_bytes(),
             watches: self.tails.watches(),
-        });
-        self.reporting = Some(0);
+            polled_files: self.tails.polled(),
+            lag_bytes_max,
+        }
     }
 
     fn report_clients(&mut self) {
@@ -335,16 +372,17 @@ impl Server {
                 let segment = seat.client.cursor().segment;
                 self.tails[key].chain().get(segment).waiting_client(waiting) == Some(token)
             };
+            let is_served = seat.tail.is_some() != seat.text.is_some();
             let is_right = match seat.at {
                 At::Header => seat.tail.is_none() && seat.client.is_in_header(),
-                At::Ready => seat.tail.is_some() && lined_up.binary_search(&token).is_ok(),
+                At::Ready => is_served && lined_up.binary_search(&token).is_ok(),
                 At::Waiting(waiting) => seat.tail.is_some_and(|key| is_waiting(waiting, key)),
                 At::Parked => {
                     let is_in_line = line.binary_search(&token).is_ok();
                     seat.tail.is_some() && is_in_line != self.schedule.is_armed(Due::Cold(token))
                 }
-                At::Blocked => seat.tail.is_some() && !seat.client.is_in_header(),
-                At::Draining => seat.tail.is_none() && seat.client.is_draining(),
+                At::Blocked => is_served && !seat.client.is_in_header(),
+                At::Draining => !is_served && seat.client.is_draining(),
             };
             assert!(is_right, "client {} is not {:?}", seat.peer, seat.at);
         }

@@ -10,7 +10,7 @@
 
 use crate::disk;
 use crate::open_file::Residency;
-use crate::scan::Scan;
+use crate::reach::Reach;
 use crate::segment::Segment;
 
 use std::io;
@@ -49,7 +49,7 @@ pub enum Heat {
     Live,
 }
 
-/// What reading for a search has brought.
+/// What reading has brought.
 pub enum Read<'a> {
     Bytes(&'a [u8]),
     /// The file ends before its known length.
@@ -91,17 +91,17 @@ impl Share<'_> {
         })
     }
 
-    /// The next bytes of a search in a file that ends at `end`.
-    pub fn read(&mut self, segment: &Segment, scan: Scan, end: u64) -> io::Result<Read<'_>> {
+    /// The next bytes of a file that ends at `end`.
+    pub fn read(&mut self, segment: &Segment, reach: Reach, end: u64) -> io::Result<Read<'_>> {
         let bytes_max = self.bytes.min(self.scratch.len());
         let count = match segment.residency() {
-            Residency::Memory => self.read_waiting(segment, scan, end, bytes_max)?,
+            Residency::Memory => self.read_waiting(segment, reach, end, bytes_max)?,
             Residency::Unknown => {
-                self.read_waiting(segment, scan, end, bytes_max.min(disk::WAIT_BYTES_MAX))?
+                self.read_waiting(segment, reach, end, bytes_max.min(disk::WAIT_BYTES_MAX))?
             }
-            Residency::Told => match self.read_cached(segment, scan, end, bytes_max)? {
+            Residency::Told => match self.read_cached(segment, reach, end, bytes_max)? {
                 0 if self.may_wait => {
-                    self.read_waiting(segment, scan, end, disk::WAIT_BYTES_MAX)?
+                    self.read_waiting(segment, reach, end, disk::WAIT_BYTES_MAX)?
                 }
                 0 => return Ok(Read::Cold),
                 count => count,
@@ -118,11 +118,11 @@ impl Share<'_> {
     fn read_waiting(
         &mut self,
         segment: &Segment,
-        scan: Scan,
+        reach: Reach,
         end: u64,
         bytes: usize,
     ) -> io::Result<usize> {
-        let chunk = scan.next_chunk(end, bytes as u64);
+        let chunk = reach.next_chunk(end, bytes as u64);
         let wanted = (chunk.end - chunk.start) as usize;
         let read = segment.read_at(&mut self.scratch[..wanted], chunk.start)?;
         Ok(if read == wanted { read } else { 0 })
@@ -132,7 +132,7 @@ impl Share<'_> {
     fn read_cached(
         &mut self,
         segment: &Segment,
-        scan: Scan,
+        reach: Reach,
         end: u64,
         bytes_max: usize,
     ) -> io::Result<usize> {
@@ -140,8 +140,12 @@ impl Share<'_> {
             true => bytes_max.min(CLOSE_BYTES),
             false => bytes_max,
         };
-        let chunk = scan.next_chunk(end, bytes as u64);
-        let (near, far) = match scan.is_forwards() {
+        let chunk = reach.next_chunk(end, bytes as u64);
+        if reach.is_forwards() && chunk.end - chunk.start <= CLOSE_BYTES as u64 {
+            let wanted = (chunk.end - chunk.start) as usize;
+            return segment.read_cached(&mut self.scratch[..wanted], chunk.start);
+        }
+        let (near, far) = match reach.is_forwards() {
             true => (chunk.start, chunk.end - 1),
             false => (chunk.end - 1, chunk.start),
         };
@@ -151,13 +155,13 @@ impl Share<'_> {
         let wanted = (chunk.end - chunk.start) as usize;
         if segment.is_cached_at(far)? {
             let read = segment.read_cached(&mut self.scratch[..wanted], chunk.start)?;
-            if read == wanted || scan.is_forwards() {
+            if read == wanted || reach.is_forwards() {
                 return Ok(read);
             }
         }
         // The page that it is at: for the last ten lines that may do.
         let page = near / PAGE_BYTES * PAGE_BYTES;
-        let part = match scan.is_forwards() {
+        let part = match reach.is_forwards() {
             true => near..chunk.end.min(page + PAGE_BYTES),
             false => page.max(chunk.start)..chunk.end,
         };

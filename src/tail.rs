@@ -20,6 +20,7 @@ use crate::chain::{Chain, Hinted};
 use crate::cursor::{Cursor, SegmentId, Span};
 use crate::name::{WatchedName, is_absence};
 use crate::news::{News, Note};
+use crate::open_file::Identity;
 use crate::roots::{self, Place, Roots};
 use crate::segment::Segment;
 use crate::watch::{FileEvent, Moved, TailKey, Watch, WatchId};
@@ -140,6 +141,13 @@ impl Tail {
         &self.chain.get(id).segment
     }
 
+    /// The number that the file of a segment has in places. `None` without a file.
+    pub fn file_number(&self, id: SegmentId) -> Option<u64> {
+        self.segment(id)
+            .identity()
+            .map(|identity| identity.file_number())
+    }
+
     /// Asks for a range of a segment to be read into memory.
     pub fn ask_for(&mut self, id: SegmentId, range: Range<u64>, now: Instant) {
         self.chain.get_mut(id).segment.ask_for(range, now);
@@ -192,6 +200,12 @@ impl Tail {
     /// A client begins in the newest segment.
     pub fn enter(&mut self) -> SegmentId {
         self.chain.enter()
+    }
+
+    /// A client begins in the segment of a file; `None`: there is none of that number.
+    pub fn enter_file(&mut self, file_number: u64) -> Option<SegmentId> {
+        let is_it = |identity: Identity| identity.file_number() == file_number;
+        self.chain.enter_file(is_it)
     }
 
     /// A client that does not wait has moved from a segment to a later one.

@@ -3,7 +3,7 @@
 
 use crate::cursor::{Cursor, SegmentId};
 use crate::news::{Loss, LossKind, News};
-use crate::request::Refusal;
+use crate::refusal::Refusal;
 use crate::roots::{self, Place, Roots, Unresolved};
 use crate::tail::{Lent, Tail};
 use crate::watch::{Hint, TailKey, Watch};
@@ -84,6 +84,11 @@ impl Tails {
     /// Asks for an edge for each event on a file.
     pub fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         self.watch.register(registry, token)
+    }
+
+    /// What is served.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
     }
 
     /// The place that a client asked for.
@@ -284,6 +289,15 @@ impl Tails {
         let tails = self.with_deleted.iter().map(|&key| self[key].chain());
         let held = tails.flat_map(|chain| chain.held_bytes());
         held.map(|(_, _, bytes)| bytes).sum()
+    }
+
+    /// Names that are polled, for want of a watch.
+    pub fn polled(&self) -> usize {
+        let tails = self
+            .tails
+            .iter()
+            .filter(|(_, followed)| followed.tail.is_polled());
+        tails.count()
     }
 
     /// Inodes watched.

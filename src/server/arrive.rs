@@ -1,15 +1,13 @@
-//! How a client comes: accepted, read, attached to what it asked for.
+//! How a client comes: accepted and read.
 
 use super::Server;
 use crate::client::Client;
 use crate::clients::At;
 use crate::limits::ANSWERED_MAX;
 use crate::outcome::{Closed, Received};
-use crate::request::{Refusal, Request};
-use crate::roots;
+use crate::refusal::{Full, Refusal};
 use crate::schedule::Due;
 use crate::socket::{Peer, Socket};
-use crate::watch::TailKey;
 
 use mio::Token;
 
@@ -22,6 +20,10 @@ const TURN_ACCEPTS_MAX: usize = 64;
 
 /// The same for what clients send: to open a file takes as long.
 const TURN_RECEIVES_MAX: usize = 64;
+
+/// How long a client that there is no room for may take until it shows in which form it asks. As a
+/// rule its request comes with the connection.
+const FORM_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How long to wait after accept(2) failed for want of descriptors or memory, if no client leaves
 /// before.
@@ -72,31 +74,29 @@ impl Server {
         if !self.terms.hosts.allow(peer) {
             return self.report.denied(peer);
         }
-        let refusal = match self.is_full() {
-            true => Some(Refusal::TooManyClients),
-            false => (self.terms.hosts.is_full(peer)).then_some(Refusal::TooManyOfHost),
+        let full = match self.is_full() {
+            true => Some(Full::Server),
+            false => (self.terms.hosts.is_full(peer)).then_some(Full::Host),
         };
-        if let (Some(refusal), true) = (refusal, self.clients.over_limit() >= ANSWERED_MAX) {
-            return self.report.refused(peer, refusal, None, None);
+        if let (Some(full), true) = (full, self.clients.over_limit() >= ANSWERED_MAX) {
+            return self.report.refused(peer, full.into(), None, None);
         }
         self.report.connections += 1;
         self.report.connected(peer);
-        if refusal.is_none() {
+        if full.is_none() {
             self.terms.hosts.enter(peer);
         }
         let client = Client::new(socket);
-        let token = self
-            .clients
-            .insert(client, peer, self.now, refusal.is_some());
+        let token = self.clients.insert(client, peer, self.now, full);
         let Some(seat) = self.clients.seat(token) else {
             return;
         };
         let registered = seat.client.register(self.poll.registry(), token);
-        match (registered, refusal) {
+        match (registered, full) {
             (Err(error), _) => self.close(token, Closed::Error(error)),
-            (Ok(()), Some(refusal)) => {
-                self.refuse(token, refusal);
-                if refusal == Refusal::TooManyClients {
+            (Ok(()), Some(full)) => {
+                self.await_form(token, full.into());
+                if full == Full::Server {
                     self.probe_half_closed();
                 }
             }
@@ -104,6 +104,19 @@ impl Server {
                 let until = self.now + self.terms.header_timeout;
                 self.schedule.arm(Due::Header(token), until);
             }
+        }
+    }
+
+    /// A client that is only told that there is no room for it is told so in the form that it asks
+    /// in, if it asks at once.
+    fn await_form(&mut self, token: Token, refusal: Refusal) {
+        match self.terms.door.is_http() {
+            true => {
+                self.schedule
+                    .arm(Due::Header(token), self.now + FORM_TIMEOUT);
+                self.push_inbox(token);
+            }
+            false => self.refuse(token, refusal),
         }
     }
 
@@ -126,7 +139,14 @@ impl Server {
             if self.postponed.contains_key(&token) {
                 continue;
             }
-            let received = seat.client.receive(&mut self.scratch);
+            let received = seat.client.receive(&mut self.scratch, &self.terms.door);
+            if let (Some(full), At::Header) = (seat.over_limit, seat.at) {
+                if !matches!(received, Received::Drained | Received::Closed(_)) {
+                    self.refuse(token, full.into());
+                    self.push_inbox(token);
+                    continue;
+                }
+            }
             if !matches!(received, Received::Drained | Received::Closed(_)) {
                 self.push_inbox(token);
             }
@@ -137,75 +157,6 @@ impl Server {
                 Received::Closed(why) => self.close(token, why),
             }
         }
-    }
-
-    fn begin(&mut self, token: Token, request: Request) {
-        let key = match self.follow(&request) {
-            Ok(key) => key,
-            Err((refusal, why)) => {
-                let Some(seat) = self.clients.seat(token) else {
-                    return;
-                };
-                self.report
-                    .refused(seat.peer, refusal, request.path.as_deref(), why);
-                return self.finish(token, Some(refusal));
-            }
-        };
-        if let Some(until) = self.tails[key].undecided() {
-            self.schedule.cancel(Due::Header(token));
-            self.schedule.arm(Due::Begin(token), until);
-            self.postponed.insert(token, request);
-            return;
-        }
-        self.schedule.cancel(Due::Header(token));
-        let Some(seat) = self.clients.seat(token) else {
-            return;
-        };
-        let segment = self.tails[key].enter();
-        seat.tail = Some(key);
-        seat.client
-            .begin(request.start, segment, self.tails[key].span(segment).end);
-        self.line_up(token);
-    }
-
-    /// The time to see to a request that came while its file was not known.
-    pub(super) fn begin_postponed(&mut self, token: Token) {
-        if let Some(request) = self.postponed.remove(&token) {
-            self.begin(token, request);
-            // It may have sent more meanwhile.
-            self.push_inbox(token);
-        }
-    }
-
-    /// The tail of what is asked for; or what the client is told, and what only the log is.
-    fn follow(&mut self, request: &Request) -> Result<TailKey, (Refusal, Option<String>)> {
-        let place = self
-            .tails
-            .resolve(request.path.as_deref())
-            .map_err(|unresolved| (unresolved.refusal, unresolved.why.map(str::to_owned)))?;
-        let is_new = !self.tails.is_followed(&place);
-        let (clients, names, files) = (
-            self.clients.len(),
-            self.tails.len(),
-            self.tails.open_segments(),
-        );
-        if is_new && !self.terms.limits.have_room_for_name(clients, names, files) {
-            return Err((Refusal::TooManyFiles, None));
-        }
-        let followed = self.tails.follow(place, self.now, &mut self.news);
-        self.spread_news();
-        let key = followed
-            .map_err(|error| (roots::refusal(&error), Some(roots::open_failure(&error))))?;
-        if !self.tails.contains(key) {
-            // The look has cut its last clients, and it went with them. A new one has nobody to
-            // cut.
-            return self.follow(request);
-        }
-        if is_new {
-            self.schedule
-                .arm_earlier(Due::Tick(key), self.now + self.tails.first_tick(key));
-        }
-        Ok(key)
     }
 }
 

@@ -4,7 +4,7 @@ use super::Server;
 use crate::clients::{At, Seat};
 use crate::news::{Loss, LossKind};
 use crate::outcome::{Closed, Cut};
-use crate::request::Refusal;
+use crate::refusal::{Ending, Refusal};
 use crate::schedule::Due;
 
 use mio::Token;
@@ -73,9 +73,11 @@ impl Server {
         let Some(seat) = self.clients.seat(token) else {
             return;
         };
+        let mut missed_bytes = 0;
         if let Some(key) = seat.tail {
             let cursor = seat.client.cursor();
-            let (offset, missed_bytes) = match cut {
+            let offset;
+            (offset, missed_bytes) = match cut {
                 Cut::Late { offset, bytes } => (*offset, *bytes),
                 // Where a search would have led is not known, and its client is told that it ends.
                 _ if seat.client.is_seeking() => (0, 0),
@@ -87,15 +89,14 @@ impl Server {
             let path = self.tails[key].path();
             self.report.cut(seat.peer, path, offset, missed_bytes, cut);
         }
-        self.finish(
-            token,
-            Some(match cut {
-                Cut::Truncated | Cut::Replaced | Cut::NeverSeen | Cut::Late { .. } => {
-                    Refusal::FileWasReplaced
-                }
-                Cut::Unreadable(_) | Cut::Held | Cut::Crowded => Refusal::TryAgain,
-            }),
-        );
+        let why = match cut {
+            Cut::Truncated | Cut::Replaced | Cut::NeverSeen | Cut::Late { .. } => {
+                Refusal::FileWasReplaced
+            }
+            Cut::Unreadable(_) | Cut::Held | Cut::Crowded => Refusal::TryAgain,
+        };
+        let bytes = missed_bytes;
+        self.finish(token, Ending::Lost { bytes, why });
     }
 
     /// A client whose request is not granted.
@@ -104,26 +105,19 @@ impl Server {
             return;
         };
         self.report.refused(seat.peer, refusal, None, None);
-        self.finish(token, Some(refusal));
+        self.finish(token, Ending::Refused(refusal));
     }
 
-    /// Ends a stream in order, with an `error:` line if there was no data; the socket stays for as
-    /// long as it drains.
-    pub(super) fn finish(&mut self, token: Token, refusal: Option<Refusal>) {
-        self.leave_tail(token);
-        self.schedule.cancel(Due::Header(token));
-        if self.postponed.remove(&token).is_some() {
-            self.schedule.cancel(Due::Begin(token));
-        }
+    /// Ends a stream in order, as far as that can be said; the socket stays for as long as it
+    /// drains.
+    pub(super) fn finish(&mut self, token: Token, ending: Ending) {
+        self.disarm(token);
         let Some(seat) = self.clients.seat(token) else {
             return;
         };
-        match refusal {
-            Some(refusal) => seat.client.refuse(refusal),
-            None => seat.client.finish(),
-        }
+        seat.client.end(ending);
         seat.at = At::Draining;
-        if seat.client.has_ended() {
+        if seat.client.is_over() {
             self.close(token, Closed::Drained);
         } else {
             self.schedule
@@ -131,17 +125,40 @@ impl Server {
         }
     }
 
-    pub(super) fn close(&mut self, token: Token, why: Closed) {
+    /// A client that drains has room for what is left of its outbox.
+    pub(super) fn go_on_ending(&mut self, token: Token) {
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        if !seat.client.go_on_ending() {
+            return;
+        }
+        if seat.client.is_over() {
+            self.close(token, Closed::Drained);
+        } else {
+            // It reads: it has its time anew.
+            self.schedule
+                .arm(Due::Drain(token), self.now + DRAIN_TIMEOUT);
+        }
+    }
+
+    /// Takes back all that is to happen to a client that is served no more.
+    fn disarm(&mut self, token: Token) {
         self.leave_tail(token);
+        self.leave_text(token);
         self.schedule.cancel(Due::Header(token));
         if self.postponed.remove(&token).is_some() {
             self.schedule.cancel(Due::Begin(token));
         }
+    }
+
+    pub(super) fn close(&mut self, token: Token, why: Closed) {
+        self.disarm(token);
         self.schedule.cancel(Due::Drain(token));
         let Some(seat) = self.clients.remove(token) else {
             return;
         };
-        if !seat.is_over_limit {
+        if seat.over_limit.is_none() {
             self.terms.hosts.leave(seat.peer);
         }
         self.report.closed(seat.peer, &why);
@@ -165,9 +182,21 @@ impl Server {
             At::Parked => self.schedule.cancel(Due::Cold(token)),
             _ => {}
         }
+        if seat.client.has_pulse() {
+            self.schedule.cancel(Due::Pulse(token));
+        }
         self.leave_disk(token, 0);
         if self.tails.leave(key, segment, self.now, &mut self.news) {
             self.schedule.cancel(Due::Tick(key));
+        }
+    }
+
+    fn leave_text(&mut self, token: Token) {
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        if let Some(key) = seat.text.take() {
+            self.texts.leave(key);
         }
     }
 
@@ -188,7 +217,13 @@ impl Server {
                 continue;
             };
             let has_begun = !seat.client.is_in_header() && !seat.client.is_seeking();
-            self.finish(token, (!has_begun).then_some(Refusal::ShuttingDown));
+            self.finish(
+                token,
+                match has_begun {
+                    true => Ending::Shutdown,
+                    false => Ending::Refused(Refusal::ShuttingDown),
+                },
+            );
         }
     }
 }

@@ -6,14 +6,16 @@ use crate::clients::{At, Seat};
 use crate::cursor::Cursor;
 use crate::disk::Turn;
 use crate::outcome::Served;
+use crate::refusal::Ending;
 use crate::schedule::{Due, Lane};
 use crate::share::Share;
+use crate::texts::TextKey;
 use crate::watch::TailKey;
 
 use mio::Token;
 
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What one serve may send while somebody waits for new data, and what a client may be behind and
 /// still be served with those at the live end. They wait for one of these and never for more: 15 to
@@ -27,13 +29,23 @@ const SERVE_BYTES: usize = 512 << 10;
 /// 1.2, 1 MiB 1.17, 4 MiB 1.10, for then the socket is full first.
 const LONE_SERVE_BYTES: usize = 4 << 20;
 
+/// How often a stream with a pulse that is quiet shows that it is there: proxies take one for dead
+/// that is silent for 30 to 60 s.
+pub(super) const PULSE: Duration = Duration::from_secs(15);
+
 impl Server {
     /// Puts a client that has something to do where its turn comes.
     pub(super) fn line_up(&mut self, token: Token) {
         let Some(seat) = self.clients.seat(token) else {
             return;
         };
-        let Some(key) = seat.tail else { return };
+        let Some(key) = seat.tail else {
+            if seat.text.is_some() {
+                seat.at = At::Ready;
+                self.schedule.push(Lane::Backlog, token);
+            }
+            return;
+        };
         if let At::Waiting(_) = mem::replace(&mut seat.at, At::Ready) {
             self.waiting -= 1;
         }
@@ -75,6 +87,9 @@ impl Server {
 
     /// False: nothing was to be done: the client has gone, or waits for the disk.
     fn serve_client(&mut self, token: Token, share_bytes: usize) -> bool {
+        if let Some(key) = self.clients.seat(token).and_then(|seat| seat.text) {
+            return self.serve_text(token, key, share_bytes);
+        }
         let before = self.report.sent_bytes;
         loop {
             let Some((key, from)) = self.checked_cursor(token) else {
@@ -91,6 +106,33 @@ impl Server {
                 self.line_up(token);
                 return true;
             }
+        }
+    }
+
+    fn serve_text(&mut self, token: Token, key: TextKey, share_bytes: usize) -> bool {
+        let Some(seat) = self.clients.seat(token).filter(is_ready) else {
+            return false;
+        };
+        match seat.client.serve_text(self.texts.bytes(key), share_bytes) {
+            Served::Complete => self.finish(token, Ending::Complete),
+            Served::Blocked => seat.at = At::Blocked,
+            Served::Closed(why) => self.close(token, why),
+            _ => self.line_up(token),
+        }
+        true
+    }
+
+    /// A client that waits is served although there is nothing new.
+    pub(super) fn pulse(&mut self, token: Token) {
+        let Some(seat) = self.clients.seat(token) else {
+            return;
+        };
+        self.schedule.arm(Due::Pulse(token), self.now + PULSE);
+        if let (At::Waiting(waiting), Some(key)) = (seat.at, seat.tail) {
+            seat.client.note_pulse();
+            let segment = seat.client.cursor().segment;
+            self.tails[key].stop_waiting(segment, waiting);
+            self.line_up(token);
         }
     }
 
@@ -129,6 +171,8 @@ impl Server {
                     .measure(key, cursor.segment, self.now, &mut self.news);
                 self.spread_news();
             }
+            Served::Complete => self.finish(token, Ending::Complete),
+            Served::Refused(refusal) => self.refuse(token, refusal),
             Served::Cut(cut) => self.cut(token, &cut),
             Served::Closed(why) => self.close(token, why),
         }

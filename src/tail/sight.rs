@@ -7,7 +7,7 @@ use crate::name::{WatchedName, is_absence};
 use crate::news::Note;
 use crate::open_file::Identity;
 use crate::paths;
-use crate::request::Refusal;
+use crate::refusal::Refusal;
 use crate::roots;
 use crate::rotation::Next;
 use crate::segment::Segment;

@@ -167,7 +167,7 @@ fn a_first_byte_that_begins_no_header_is_refused_at_once() {
     let server = log.server();
     #[rustfmt::skip]
     let firsts: [&[u8]; 9] = [
-        b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1", b"G", b"   x", b"\0", b"\xff", b"\x80", b"/", b"=",
+        b"\x16\x03\x01\x02\x00\x01", b"get / HTTP/1.1", b"g", b"   x", b"\0", b"\xff", b"\x80", b"/", b"=",
     ];
     for first in firsts {
         eprintln!("first bytes {}", first.escape_ascii());
@@ -176,7 +176,7 @@ fn a_first_byte_that_begins_no_header_is_refused_at_once() {
 }
 
 #[rustfmt::skip]
-const NO_HEADERS: [(&str, &[&str]); 4] = [
+const NO_HEADERS: [(&str, &[&str]); 5] = [
     ("bad start", &[
         "garbage", "log", "-", "+", "--1", "-+1", "+-1", "-1x", "1x", "5c", "+5c", "-c", "-1cc", "1.5", "0x10", "1e3",
         "1,000", "-１", "5\0", "=", "a=b", "9223372036854775808", "-9223372036854775808", "-9223372036854775808c",
@@ -184,12 +184,13 @@ const NO_HEADERS: [(&str, &[&str]); 4] = [
     ]),
     ("bad header", &[
         "-1 a\0b", "-1 \0", "-1 a\x0bb", "-1 \x1b[2J", "-1 \x7f", "-1 a\rb", "-1 %", "-1 log%", "-1 %4", "-1 %zz",
-        "-1 %4g", "-1 % 41", "-1 %00", "-1 log%00", "-1 sub%2Flog", "-1 sub%2flog", "-1 %2F",
+        "-1 %4g", "-1 % 41", "-1 %00", "-1 log%00", "-1 grep=%00", "-1 grep=%x", "ls %2F", "-1 sub%2Flog", "-1 sub%2flog", "-1 %2F",
     ]),
     ("unknown option", &[
-        "-1 log more", "-1 log log", "-1 log once", "-1 a=b", "-1 =", "-1 log=", "-1 =log", "-1 log a=b",
+        "-1 log more", "-1 log log", "-1 log once more", "-1 a=b", "ls log log", "ls a=b", "-1 =", "-1 log=", "-1 =log", "-1 log a=b",
         "-1 grep=x log", "0 log  0",
     ]),
+    ("empty text", &["-1 grep=", "-1 log once skip="]),
     ("no such file", &["-1 other", "-1 lo", "-1 logs", "-1 LOG", "-1 log/log", "-1 -1"]),
 ];
 

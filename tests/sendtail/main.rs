@@ -71,6 +71,12 @@ mod allow;
 // Through ssh, stunnel and WireGuard, as the README shows it.
 mod encrypted;
 
+// What could be asked for: complete, in order, and in nobody's way.
+mod listing;
+
+// What Prometheus is told, and what it makes of it.
+mod metrics;
+
 // Arguments, exit statuses, signals, the log.
 mod process;
 

@@ -76,7 +76,7 @@ fn the_synopsis_is_complete() {
 /// What the program itself takes for its errors stands in both texts.
 #[test]
 fn every_reason_is_explained() {
-    let source = include_str!("../../src/request.rs");
+    let source = include_str!("../../src/refusal.rs");
     let wordings = source
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Refusal::")?.split_once("=> \""));

@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[test]
 fn every_command_does_what_is_said() {
     // `script` gives the terminal, without which grep would keep lines to itself.
-    if !["mawk", "nc", "socat", "script"]
+    if !["curl", "mawk", "nc", "socat", "script"]
         .map(has_program)
         .iter()
         .all(|has| *has)
@@ -133,9 +133,8 @@ impl Place {
             .stdout(shown)
             .stderr(Stdio::inherit());
         let _client = Helper::start(&mut shell);
-        // In a field of its own for awk, and with what the two greps look for.
-        let line =
-            "::1 - - [21/Nov/2026:03:00:00 +0000] \"GET /live HTTP/1.1\" 500 12 install it\n";
+        // In a field of its own for awk, and with what the greps look for.
+        let line = "::1 - - [21/Nov/2026:03:00:00 +0000] \"GET /live HTTP/1.1\" 500 12 install installed it\n";
         // A client that writes a file shows nothing.
         let files = ["output", "copy.log", "access.log"].map(|name| directory.path().join(name));
         let (mut lines, mut last) = (0, None::<Instant>);

@@ -9,6 +9,8 @@ pub enum Meaning {
     Silence,
     Error(&'static str),
     Request(Wish),
+    /// The list of all files, or of a directory's.
+    List(Option<Vec<u8>>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,10 @@ pub struct Wish {
     pub number: u64,
     /// Decoded; nothing where no path was named.
     pub path: Option<Vec<u8>>,
+    pub once: bool,
+    /// What a line has to contain, and what it must not.
+    pub greps: Vec<Vec<u8>>,
+    pub skips: Vec<Vec<u8>>,
 }
 
 /// What the number counts.
@@ -52,12 +58,19 @@ pub fn meaning(sent: &[u8], has_fin: bool) -> Meaning {
         };
     }
     // "A first byte that can begin no header is refused at once": a header begins with blanks, a
-    // digit, a sign, or its own end.
-    let first = sent
-        .iter()
-        .take(LONGEST)
-        .find(|byte| !b" \t".contains(byte));
-    if first.is_some_and(|byte| !b"0123456789+-\r".contains(byte)) {
+    // digit, a sign, its own end, or `ls` as a word.
+    let blank = |byte: &u8| b" \t".contains(byte);
+    let begin = &sent[..sent.len().min(LONGEST)];
+    let begin: Vec<u8> = begin.iter().copied().skip_while(blank).collect();
+    let is_list = b"ls ".starts_with(&begin)
+        || [" ", "\t", "\r"]
+            .iter()
+            .any(|end| begin.starts_with(format!("ls{end}").as_bytes()));
+    if begin
+        .first()
+        .is_some_and(|byte| !b"0123456789+-\r".contains(byte))
+        && !is_list
+    {
         return BAD_START;
     }
     match (sent.len() >= LONGEST, has_fin) {
@@ -73,28 +86,61 @@ fn line(bytes: &[u8]) -> Meaning {
     let end = bytes.len() - usize::from(bytes.last() == Some(&b'\r'));
     let mut words = words(&bytes[..end]).into_iter();
     // "An empty line asks for the last 10 lines."
-    let Some(start) = words.next() else {
-        return Meaning::Request(Wish {
-            kind: Kind::LastLines,
-            number: 10,
-            path: None,
-        });
+    let mut wish = Wish {
+        kind: Kind::LastLines,
+        number: 10,
+        path: None,
+        once: false,
+        greps: vec![],
+        skips: vec![],
     };
+    let Some(start) = words.next() else {
+        return Meaning::Request(wish);
+    };
+    if start == b"ls" {
+        return list(words.collect());
+    }
     let Some((kind, number)) = start_of(&start) else {
         return BAD_START;
     };
-    // What is wrong first is said, from the left to the right.
-    let path = match words.next() {
-        None => None,
-        Some(word) if word.contains(&b'=') => return Meaning::Error("unknown option"),
-        Some(word) => match name(&word) {
+    (wish.kind, wish.number) = (kind, number);
+    // What is wrong first is said, from the left to the right. A path is the second word, or none.
+    for (place, word) in words.enumerate() {
+        let word_of = |name: &str| word.strip_prefix(name.as_bytes());
+        let (texts, text) = match (word_of("grep="), word_of("skip=")) {
+            (Some(text), _) => (&mut wish.greps, text),
+            (_, Some(text)) => (&mut wish.skips, text),
+            _ if word == b"once" => {
+                wish.once = true;
+                continue;
+            }
+            _ if place > 0 || word.contains(&b'=') => return Meaning::Error("unknown option"),
+            _ => match name(&word, b"/\0") {
+                None => return Meaning::Error("bad header"),
+                path => {
+                    wish.path = path;
+                    continue;
+                }
+            },
+        };
+        match name(text, b"\0") {
             None => return Meaning::Error("bad header"),
-            name => name,
+            Some(text) if text.is_empty() => return Meaning::Error("empty text"),
+            Some(text) => texts.push(text),
+        }
+    }
+    Meaning::Request(wish)
+}
+
+fn list(words: Vec<Vec<u8>>) -> Meaning {
+    match &words[..] {
+        [] => Meaning::List(None),
+        [word, ..] if word.contains(&b'=') => Meaning::Error("unknown option"),
+        [word, rest @ ..] => match name(word, b"/\0") {
+            None => Meaning::Error("bad header"),
+            Some(_) if !rest.is_empty() => Meaning::Error("unknown option"),
+            directory => Meaning::List(directory),
         },
-    };
-    match words.next() {
-        Some(_) => Meaning::Error("unknown option"),
-        None => Meaning::Request(Wish { kind, number, path }),
     }
 }
 
@@ -136,8 +182,9 @@ fn start_of(word: &[u8]) -> Option<(Kind, u64)> {
     (number < 1 << 63).then_some((kind, number as u64))
 }
 
-/// "`%XX` may be any byte but 00 and 2F; printable ASCII and valid UTF-8 may stand as they are."
-fn name(word: &[u8]) -> Option<Vec<u8>> {
+/// "`%XX` may be any byte but 00 and 2F; printable ASCII and valid UTF-8 may stand as they are." In a
+/// text 2F may be, too.
+fn name(word: &[u8], may_not_be: &[u8]) -> Option<Vec<u8>> {
     let text = String::from_utf8(word.to_vec()).ok()?;
     if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
         return None;
@@ -151,7 +198,7 @@ fn name(word: &[u8]) -> Option<Vec<u8>> {
             true => return None,
             false => u8::from_str_radix(digits, 16).ok()?,
         };
-        if byte == 0 || byte == b'/' {
+        if may_not_be.contains(&byte) {
             return None;
         }
         name.push(byte);

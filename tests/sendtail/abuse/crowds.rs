@@ -13,7 +13,7 @@ const CROWD: usize = 10_000;
 const IDLE_BYTES: u64 = 600;
 
 /// What is kept of that for the next crowd.
-const LEFT_BYTES: u64 = 500;
+const LEFT_BYTES: u64 = 550;
 
 /// Takes connections with several threads; they come back in no order.
 fn in_crowd<T: Send>(count: usize, come: impl Fn(usize) -> T + Sync) -> Vec<T> {

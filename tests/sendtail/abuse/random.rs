@@ -133,12 +133,20 @@ fn header(random: &mut Random) -> Vec<u8> {
         *random.pick(&blanks)
     });
     let line_end = if random.chance(25) { "\r\n" } else { "\n" };
-    format!("{before}{start}{between} {path}{after}{line_end}").into_bytes()
+    let options = match random.below(4) {
+        0 => " once",
+        1 => " grep=7 skip=8",
+        2 => " skip=1%31 grep=line once",
+        _ => "",
+    };
+    let options = if start.is_empty() { "" } else { options };
+    let start = if random.chance(5) { "ls" } else { &start };
+    format!("{before}{start}{between} {path}{options}{after}{line_end}").into_bytes()
 }
 
 fn mutate(sent: &mut Vec<u8>, random: &mut Random) {
     let at = random.below(sent.len() + 1);
-    let byte = *random.pick(b"0123456789+-c \t\r\n%=./qx\0\x1b\x7f\x80\xc3\xff");
+    let byte = *random.pick(b"0123456789+-c \t\r\n%=./qxls\0\x1b\x7f\x80\xc3\xff");
     match random.below(6) {
         0 => sent.insert(at, byte),
         1 if at < sent.len() => sent[at] = byte,
@@ -156,31 +164,61 @@ enum Answer {
     Silence,
     Error(&'static str),
     Data(Vec<u8>),
+    /// The same, and the end.
+    Whole(Vec<u8>),
+    /// A list of files, or that there is no such directory, and the end.
+    Listed,
 }
 
 /// `is_alone`: the server serves `quiet` and nothing else.
 fn answer(meaning: Meaning, content: &[u8], is_alone: bool) -> Answer {
-    let Wish { kind, number, path } = match meaning {
+    let wish = match meaning {
         Meaning::NotYet => return Answer::Nothing,
         Meaning::Silence => return Answer::Silence,
         Meaning::Error(reason) => return Answer::Error(reason),
+        Meaning::List(_) => return Answer::Listed,
         Meaning::Request(wish) => wish,
     };
-    match path {
+    match &wish.path {
         None if is_alone => {}
         None => return Answer::Error("path needed"),
-        Some(path) if is_quiet(&path) => {}
+        Some(path) if is_quiet(path) => {}
         Some(_) => return Answer::Error("no such file"),
     }
-    let number = usize::try_from(number).expect("the tests run on 64 bits");
-    let lines: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
-    let rest = match kind {
+    let rest = wished_of(&wish, content);
+    match wish.once {
+        true => Answer::Whole(rest),
+        false => Answer::Data(rest),
+    }
+}
+
+fn wished_of(wish: &Wish, content: &[u8]) -> Vec<u8> {
+    let number = usize::try_from(wish.number).expect("the tests run on 64 bits");
+    let lines = |content: &[u8]| -> Vec<Vec<u8>> {
+        let lines = content.split_inclusive(|byte| *byte == b'\n');
+        lines.map(<[u8]>::to_vec).collect()
+    };
+    let has = |line: &[u8], text: &[u8]| {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        line.windows(text.len()).any(|window| window == text)
+    };
+    let is_wanted = |line: &Vec<u8>| {
+        wish.greps.iter().all(|text| has(line, text))
+            && !wish.skips.iter().any(|text| has(line, text))
+    };
+    let all = lines(content);
+    let rest = match wish.kind {
         Kind::Offset => content[number.min(content.len())..].to_vec(),
         Kind::LastBytes => content[content.len().saturating_sub(number)..].to_vec(),
-        Kind::LastLines => lines[lines.len().saturating_sub(number)..].concat(),
-        Kind::LineNumber => lines[number.max(1).saturating_sub(1).min(lines.len())..].concat(),
+        // Of those that are wanted.
+        Kind::LastLines => {
+            let wanted: Vec<Vec<u8>> = all.into_iter().filter(is_wanted).collect();
+            wanted[wanted.len().saturating_sub(number)..].concat()
+        }
+        Kind::LineNumber => all[number.max(1).saturating_sub(1).min(all.len())..].concat(),
     };
-    Answer::Data(rest)
+    let wanted = lines(&rest).into_iter().filter(is_wanted);
+    wanted.flatten().collect()
 }
 
 /// "Empty and `.` components are dropped", but nothing absolute is served.
@@ -264,7 +302,7 @@ impl Scene<'_> {
         let now = self.answer(&script.sent, has_fin);
         let at_end = (now == Answer::Nothing).then(|| self.answer(&script.sent, true));
         expect(&mut client, &now);
-        let is_over = matches!(now, Answer::Error(_) | Answer::Silence);
+        let is_over = !matches!(now, Answer::Nothing | Answer::Data(_));
         (!is_over).then_some(Kept {
             seed,
             client,
@@ -293,6 +331,15 @@ fn expect(client: &mut Client, answer: &Answer) {
         Answer::Silence => client.expect_end(),
         Answer::Error(reason) => client.expect_error(reason),
         Answer::Data(bytes) => client.expect(bytes),
+        Answer::Whole(bytes) => {
+            client.expect(bytes);
+            client.expect_end();
+        }
+        Answer::Listed => {
+            let list = client.read_to_end();
+            let is_list = list.ends_with(b"\tquiet\n") || list == b"error: no such file\n";
+            assert!(is_list, "{}", list.escape_ascii());
+        }
     }
 }
 
@@ -314,7 +361,8 @@ fn random_bytes_in_random_segments_get_what_the_grammar_says() {
     let socket = quiet.beside("socket");
     let unix = format!("unix:{}", socket.display());
     // Nobody runs into the header's timeout on a machine that is busy.
-    let flags = ["--header-timeout", "600"];
+    // What begins with a capital letter is the business of other tests.
+    let flags = ["--header-timeout", "600", "--no-http"];
     let servers = [
         Server::with(&flags, &[&path, &log.path]),
         Server::with(

@@ -55,8 +55,10 @@ const OPENINGS: [(&str, &[u8]); 34] = [
 /// Before the header's timeout, and before anybody would think that nobody listens.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
+/// One that does not speak HTTP, and so does not take them for its own.
 fn quiet_server(log: &Log) -> Server {
-    Server::command(bare(&["-p", "0", "-b", "127.0.0.1"], &[&log.path]))
+    let flags = ["-p", "0", "-b", "127.0.0.1", "--no-http"];
+    Server::command(bare(&flags, &[&log.path]))
 }
 
 #[test]
@@ -85,6 +87,33 @@ fn other_protocols_get_one_line_at_once() {
     }
     drop(open);
     assert_eq!(server.totals("refused"), 4 + 2 * OPENINGS.len() as u64);
+    assert_eq!(loud_lines(&server.log()).len(), before, "{}", server.log());
+    witness.check(1 << 20);
+}
+
+/// What begins like HTTP is answered like that, as soon as it shows that it is none.
+#[test]
+fn other_protocols_get_one_answer_where_http_is_spoken() {
+    let log = Log::new(TEXT);
+    let server = Server::command(bare(&["-p", "0", "-b", "127.0.0.1"], &[&log.path]));
+    let mut witness = Witness::of(&log, &server, "");
+    let before = loud_lines(&server.log()).len();
+    for (name, opening) in OPENINGS {
+        eprintln!("{name}");
+        let mut client = server.ask(opening);
+        client.half_close();
+        let answer = client.read_to_end();
+        let is_refused = match opening[0].is_ascii_uppercase() {
+            true => answer.starts_with(b"HTTP/1.1 4") || answer.starts_with(b"HTTP/1.1 505 "),
+            false => answer == b"error: bad start\n",
+        };
+        assert!(
+            is_refused || name == "HTTP/1.0",
+            "{}",
+            answer.escape_ascii()
+        );
+        witness.append();
+    }
     assert_eq!(loud_lines(&server.log()).len(), before, "{}", server.log());
     witness.check(1 << 20);
 }

@@ -50,6 +50,10 @@ pub fn full(wrapper: &[&str]) {
     server.ask("0 link\n").expect(lines.as_bytes());
     server.ask("-150000 cold\n").half_close();
     server.ask("0 absent\n").expect_error("no such file");
+    let list = server.ask("ls\n").read_to_end();
+    let list = String::from_utf8_lossy(&list);
+    let names = list.lines().filter_map(|line| line.split('\t').nth(2));
+    assert_eq!(names.collect::<Vec<_>>(), ["cold", "link", "log"]);
     server.ask("x\n").expect_error("bad start");
     server.ask("0 cold\n").reset();
     rotate(&log, &server, &mut client);
