@@ -1,13 +1,14 @@
 //! One connection's life: Header -> Seek -> Stream -> Drain.
 //!
-//! | phase  | it reads                 | it sends                      | it ends with              |
-//! |--------|--------------------------|-------------------------------|---------------------------|
-//! | Header | the request              | nothing                       | a request, or a refusal   |
-//! | Seek   | and throws away          | nothing, it looks for a line  | the offset of that line   |
-//! | Mark   | and throws away          | nothing, it looks at what lies before the start | its reply's beginning |
-//! | Stream | and throws away          | the file's bytes, by sendfile | FIN, if it cannot go on   |
-//! | Text   | and throws away          | a text from memory            | FIN                       |
-//! | Drain  | and throws away to 1 MiB | the rest of its outbox, FIN   | the client's FIN, or time |
+//! | phase  | it reads                 | it sends                       | it ends with             |
+//! |--------|--------------------------|--------------------------------|--------------------------|
+//! | Header | the request              | nothing                        | a request, or a refusal  |
+//! | Seek   | and throws away          | nothing, it looks for a line   | the offset of that line  |
+//! | Mark   | and throws away          | nothing, it looks at the bytes | the head of its reply    |
+//! |        |                          | before its start               |                          |
+//! | Stream | and throws away          | the file's bytes, by sendfile  | FIN, if it cannot go on  |
+//! | Text   | and throws away          | a text from memory             | FIN                      |
+//! | Drain  | and throws away to 1 MiB | the rest of its outbox, FIN    | client's FIN, or time    |
 //!
 //! A client's FIN means only that it sends nothing more: most `nc`s close their sending half at
 //! once. Whoever wants more than a raw stream has a `Reply`: see `answer`.
@@ -187,6 +188,7 @@ impl Client {
     }
 
     /// One that has yet to begin, or that has a reply.
+    #[inline(never)]
     fn serve_more(&mut self, tail: &Tail, share: &mut Share) -> Served {
         if let Some(reply) = &self.reply {
             share.bytes = reply.share_bytes(share.bytes);

@@ -154,7 +154,8 @@ fn status(refusal: Refusal) -> &'static str {
         | Refusal::BadHeader
         | Refusal::UnknownOption
         | Refusal::UnknownQuery
-        | Refusal::EmptyText => "400 Bad Request",
+        | Refusal::EmptyText
+        | Refusal::TooManyTexts => "400 Bad Request",
         Refusal::CrossSite => "403 Forbidden",
         Refusal::NoSuchFile | Refusal::PathNeeded => "404 Not Found",
         Refusal::MethodNotAllowed => "405 Method Not Allowed",

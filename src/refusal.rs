@@ -11,6 +11,8 @@ pub enum Refusal {
     UnknownOption,
     /// A condition that every line meets.
     EmptyText,
+    /// More conditions than a line is to be judged by.
+    TooManyTexts,
     PathNeeded,
     NoSuchFile,
     TryAgain,
@@ -56,7 +58,7 @@ impl From<Full> for Refusal {
     }
 }
 
-/// How a stream ends.
+/// How a stream ends. It is displayed as clients hear it at the end of a stream that has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// All that was asked for was sent.
@@ -79,6 +81,7 @@ impl fmt::Display for Refusal {
             Refusal::HeaderTooLong => "header too long",
             Refusal::UnknownOption => "unknown option",
             Refusal::EmptyText => "empty text",
+            Refusal::TooManyTexts => "too many texts",
             Refusal::PathNeeded => "path needed",
             Refusal::NoSuchFile => "no such file",
             Refusal::TryAgain => "try again",
@@ -109,7 +112,7 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Ending::Complete => f.write_str("complete"),
-            Ending::Shutdown => f.write_str("shutdown"),
+            Ending::Shutdown | Ending::Refused(Refusal::ShuttingDown) => f.write_str("shutdown"),
             Ending::Refused(refusal)
             | Ending::Lost {
                 bytes: 0,

@@ -1,14 +1,14 @@
 //! What is sent around the bytes of a file, or in their place, to a client that wants more than a
 //! raw stream.
 //!
-//! | asked for            | before | the bytes                                   | behind              |
-//! |----------------------|--------|---------------------------------------------|---------------------|
-//! | raw, `once`          |        | by sendfile                                 |                     |
-//! | raw, conditions      |        | wanted lines, copied                        |                     |
-//! | HTTP, to a known end | a head | by sendfile                                 |                     |
-//! | HTTP, conditions     | a head | wanted lines, copied, in chunks             | the last chunk      |
-//! | HTTP, followed       | a head | by sendfile, a few of them copied, in chunks | the last one: why  |
-//! | HTTP, events         | a head | wanted lines, copied, as events             | an event: why       |
+//! | asked for            | before | the bytes                               | behind                |
+//! |----------------------|--------|-----------------------------------------|-----------------------|
+//! | raw, `once`          |        | by sendfile                             |                       |
+//! | raw, conditions      |        | wanted lines, copied                    |                       |
+//! | HTTP, to a known end | a head | by sendfile                             |                       |
+//! | HTTP, conditions     | a head | wanted lines, copied, in chunks         | the last chunk        |
+//! | HTTP, followed       | a head | in chunks by sendfile; a few are copied | the last chunk, why   |
+//! | HTTP, events         | a head | wanted lines, copied, as events         | an event, why         |
 //!
 //! What is made here goes into the outbox, and from there to the client before anything else; when
 //! that is empty, more is made.

@@ -223,8 +223,7 @@ impl Wanted {
 
     fn add_condition(&mut self, text: &[u8], wanted: bool) -> Result<(), Refusal> {
         let text = words::decode_text(text).ok_or(Refusal::BadHeader)?;
-        self.conditions.push(Condition::new(text, wanted)?);
-        Ok(())
+        Condition::add(&mut self.conditions, text, wanted)
     }
 }
 

@@ -32,7 +32,7 @@ use crate::schedule::{Due, Schedule};
 use crate::signals::{Order, Signals};
 use crate::systemd::Manager;
 use crate::tails::{TURN_LOOKS_MAX, Tails};
-use crate::texts::Texts;
+use crate::texts::{TextKey, Texts};
 use crate::watch::TailKey;
 
 use mio::event::Event;
@@ -76,6 +76,8 @@ pub struct Server {
     /// What is sent from memory, and the lists of files among that.
     texts: Texts,
     listings: Listings,
+    /// The metrics of a turn.
+    metrics: Option<(Instant, TextKey)>,
     schedule: Schedule,
     disk: Disk,
     terms: Terms,
@@ -133,6 +135,7 @@ impl Server {
             clients: Clients::default(),
             texts: Texts::default(),
             listings: Listings::default(),
+            metrics: None,
             schedule: Schedule::default(),
             disk: Disk::default(),
             terms,

@@ -92,8 +92,15 @@ impl Share<'_> {
         })
     }
 
-    /// The next bytes of a file that ends at `end`.
-    pub fn read(&mut self, segment: &Segment, reach: Reach, end: u64) -> io::Result<Read<'_>> {
+    /// The next bytes of a file that ends at `end`: more than `known_bytes` of them, which are of no
+    /// use alone.
+    pub fn read(
+        &mut self,
+        segment: &Segment,
+        reach: Reach,
+        end: u64,
+        known_bytes: usize,
+    ) -> io::Result<Read<'_>> {
         let bytes_max = self.bytes.min(self.scratch.len());
         let count = match segment.residency() {
             Residency::Memory => self.read_waiting(segment, reach, end, bytes_max)?,
@@ -101,11 +108,11 @@ impl Share<'_> {
                 self.read_waiting(segment, reach, end, bytes_max.min(disk::WAIT_BYTES_MAX))?
             }
             Residency::Told => match self.read_cached(segment, reach, end, bytes_max)? {
-                0 if self.may_wait => {
+                count if count > known_bytes => count,
+                _ if self.may_wait => {
                     self.read_waiting(segment, reach, end, disk::WAIT_BYTES_MAX)?
                 }
-                0 => return Ok(Read::Cold),
-                count => count,
+                _ => return Ok(Read::Cold),
             },
         };
         self.searched_bytes += count as u64;

@@ -1,5 +1,5 @@
-//! How a client with a reply is served: what is in its outbox; then bytes by sendfile, or what is made
-//! of bytes that are read.
+//! How a client with a reply is served: what is in its outbox; then bytes by sendfile, or what is
+//! made of bytes that are read.
 
 use super::{Client, Phase};
 use crate::bookmark::{Bookmark, check_of};
@@ -111,13 +111,10 @@ impl Client {
         let begin = from - lookback_bytes;
         let share_bytes = share.bytes;
         let bytes = match from < range.end {
-            true => self.read(begin..range.end, tail, share)?,
+            true => self.read(begin..range.end, lookback_bytes as usize, tail, share)?,
             false => &[],
         };
         let end = begin + bytes.len() as u64;
-        if end <= from && from < range.end {
-            return Err(Served::Cold);
-        }
         let is_all = end >= range.end;
         let window = Window {
             bytes,
@@ -147,15 +144,16 @@ impl Client {
         }
     }
 
-    /// Some of a range of its segment; never nothing.
+    /// Some of a range of its segment, more than the `known_bytes` that it begins with.
     pub(super) fn read<'a>(
         &mut self,
         range: Range<u64>,
+        known_bytes: usize,
         tail: &Tail,
         share: &'a mut Share,
     ) -> Result<&'a [u8], Served> {
         let segment = tail.segment(self.cursor.segment);
-        match share.read(segment, Reach::From(range.start), range.end) {
+        match share.read(segment, Reach::From(range.start), range.end, known_bytes) {
             Ok(Read::Bytes(bytes)) => {
                 self.was_short = false;
                 Ok(bytes)

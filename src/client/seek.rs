@@ -2,7 +2,7 @@
 
 use super::{Client, Phase};
 use crate::bookmark::{Bookmark, CHECK_BYTES, check_of};
-use crate::cursor::{Bytes, Cursor, SegmentId};
+use crate::cursor::{Bytes, Cursor, SegmentId, Span};
 use crate::filter::last::{self, LastWanted};
 use crate::outcome::{Cut, Served};
 use crate::reach::Reach;
@@ -48,6 +48,10 @@ impl Client {
         }
     }
 
+    fn follows(&self) -> bool {
+        self.reply.as_ref().is_none_or(|reply| reply.follows())
+    }
+
     fn has_filter(&self) -> bool {
         let reply = self.reply.as_ref();
         reply.is_some_and(|reply| reply.filter.is_some())
@@ -84,7 +88,7 @@ impl Client {
         match span.bytes {
             Bytes::NeverSeen => return Served::Cut(Cut::NeverSeen),
             // A start beyond the end belongs to the file it was asked of.
-            _ if is_at_end && span.replaced => return Served::Cut(Cut::Replaced),
+            _ if is_at_end && span.replaced && self.follows() => return Served::Cut(Cut::Replaced),
             Bytes::Truncated => {
                 // The search starts again in the file as it is now.
                 self.begin_in(seek.start, segment + 1, tail);
@@ -93,7 +97,7 @@ impl Client {
             Bytes::Whole if is_at_end => return self.wait_for_start(end),
             Bytes::Whole => {}
         }
-        match share.read(tail.segment(segment), reach, end) {
+        match share.read(tail.segment(segment), reach, end, 0) {
             Ok(Read::Bytes(bytes)) => {
                 self.was_short = false;
                 let found = seek.search.feed(bytes, self.reply.as_deref_mut());
@@ -109,15 +113,20 @@ impl Client {
     /// Looks at what lies before the start, so that the reply can say where it begins.
     pub(super) fn mark(&mut self, tail: &Tail, share: &mut Share) -> Served {
         let Cursor { segment, offset } = self.cursor;
-        let end = tail.span(segment).end;
+        let Span { end, bytes, .. } = tail.span(segment);
+        if bytes == Bytes::Truncated {
+            return Served::Cut(Cut::Truncated);
+        }
         let from = offset.saturating_sub(CHECK_BYTES as u64);
         let before = match tail.file_number(segment) {
             Some(_) if offset == 0 => Some(&[][..]),
-            Some(_) if offset <= end => match self.read(from..offset, tail, share) {
-                Ok(bytes) if bytes.len() as u64 == offset - from => Some(bytes),
-                Ok(_) => return Served::Cold,
-                Err(served) => return served,
-            },
+            Some(_) if offset <= end => {
+                let all_but_one = (offset - from - 1) as usize;
+                match self.read(from..offset, all_but_one, tail, share) {
+                    Ok(bytes) => Some(bytes),
+                    Err(served) => return served,
+                }
+            }
             _ => None,
         };
         let place = before.zip(tail.file_number(segment));

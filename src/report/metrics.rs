@@ -27,6 +27,7 @@ reasons! {
     Refusal::HeaderTooLong => "header_too_long",
     Refusal::UnknownOption => "unknown_option",
     Refusal::EmptyText => "empty_text",
+    Refusal::TooManyTexts => "too_many_texts",
     Refusal::PathNeeded => "path_needed",
     Refusal::NoSuchFile => "no_such_file",
     Refusal::TryAgain => "try_again",

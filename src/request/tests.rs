@@ -127,6 +127,22 @@ fn options_in_any_order_and_a_path_before_them() {
 }
 
 #[test]
+fn so_many_conditions_and_no_more() {
+    let texts = |count: usize| format!("0{}\n", " grep=a".repeat(count));
+    let Parsed::Request(request) = parse(texts(words::CONDITIONS_MAX).as_bytes(), false) else {
+        panic!("so many are allowed")
+    };
+    let Wants::File(wanted) = request.wants else {
+        panic!("a file is wanted")
+    };
+    assert_eq!(wanted.conditions, vec![condition("a", true); 16]);
+    assert_eq!(
+        parse(texts(words::CONDITIONS_MAX + 1).as_bytes(), false),
+        Parsed::Refused(Refusal::TooManyTexts)
+    );
+}
+
+#[test]
 fn lists() {
     for (line, expected) in [
         ("ls\n", None),

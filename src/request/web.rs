@@ -310,11 +310,9 @@ impl Words {
                 "from" if parsed.start.is_some() => return Err(Refusal::BadStart),
                 "from" => parsed.start = Some(start_of(&value).ok_or(Refusal::BadStart)?),
                 "follow" if value.is_empty() => parsed.follow = true,
-                "grep" | "skip" if value.is_empty() => return Err(Refusal::EmptyText),
-                "grep" | "skip" => parsed.conditions.push(Condition {
-                    text: value,
-                    wanted: name == "grep",
-                }),
+                "grep" | "skip" => {
+                    Condition::add(&mut parsed.conditions, value, name == "grep")?;
+                }
                 _ => return Err(Refusal::UnknownQuery),
             }
         }

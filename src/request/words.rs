@@ -19,12 +19,19 @@ impl Start {
     }
 }
 
+/// Each costs memory, and time a byte. Nobody types seventeen.
+pub(super) const CONDITIONS_MAX: usize = 16;
+
 impl Condition {
-    /// `text` is decoded.
-    pub(super) fn new(text: Vec<u8>, wanted: bool) -> Result<Condition, Refusal> {
+    /// One more; `text` is decoded.
+    pub(super) fn add(all: &mut Vec<Self>, text: Vec<u8>, wanted: bool) -> Result<(), Refusal> {
         match text.is_empty() {
             true => Err(Refusal::EmptyText),
-            false => Ok(Condition { text, wanted }),
+            false if all.len() >= CONDITIONS_MAX => Err(Refusal::TooManyTexts),
+            false => {
+                all.push(Condition { text, wanted });
+                Ok(())
+            }
         }
     }
 }

@@ -28,8 +28,7 @@ impl Server {
             },
             Wants::List(directory) => self.begin_list(token, directory.clone(), request),
             Wants::Metrics => {
-                let metrics = self.report.metrics(&self.count());
-                let key = self.texts.add(metrics.into_bytes());
+                let key = self.count_for_all();
                 self.begin_text(token, form, METRICS_MEDIA_TYPE, key);
             }
             Wants::Asset(asset) => {
@@ -111,6 +110,20 @@ impl Server {
         let length = self.texts.bytes(key).len();
         seat.client.begin_text(form, media_type, length);
         self.line_up(token);
+    }
+
+    /// The metrics. To count is a walk over all clients: once for all who ask in a turn.
+    fn count_for_all(&mut self) -> TextKey {
+        if let Some((_, key)) = self.metrics.filter(|(at, _)| *at == self.now) {
+            return key;
+        }
+        let text = self.report.metrics(&self.count());
+        let key = self.texts.add(text.into_bytes());
+        self.texts.enter(key);
+        if let Some((_, old)) = self.metrics.replace((self.now, key)) {
+            self.texts.leave(old);
+        }
+        key
     }
 
     fn refuse_asked(

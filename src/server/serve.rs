@@ -32,6 +32,15 @@ const LONE_SERVE_BYTES: usize = 4 << 20;
 /// that is silent for 30 to 60 s.
 pub(super) const PULSE: Duration = Duration::from_secs(15);
 
+/// Whom there is something to do for after a serve.
+enum Next {
+    /// The same client, if it is still there.
+    Same,
+    Others,
+    /// Nothing was to be done.
+    Nothing,
+}
+
 impl Server {
     /// Puts a client that has something to do where its turn comes.
     pub(super) fn line_up(&mut self, token: Token) {
@@ -39,11 +48,7 @@ impl Server {
             return;
         };
         let Some(key) = seat.tail else {
-            if seat.text.is_some() {
-                seat.at = At::Ready;
-                self.schedule.push(Lane::Backlog, token);
-            }
-            return;
+            return self.line_up_for_text(token);
         };
         if let At::Waiting(_) = mem::replace(&mut seat.at, At::Ready) {
             self.waiting -= 1;
@@ -58,6 +63,15 @@ impl Server {
             },
             token,
         );
+    }
+
+    #[cold]
+    fn line_up_for_text(&mut self, token: Token) {
+        let seat = self.clients.seat(token);
+        if let Some(seat) = seat.filter(|seat| seat.text.is_some()) {
+            seat.at = At::Ready;
+            self.schedule.push(Lane::Backlog, token);
+        }
     }
 
     /// All followers first; then one share of backlog, so that a follower never waits for more than
@@ -91,9 +105,13 @@ impl Server {
             let Some((key, from)) = self.checked_cursor(token) else {
                 return self.serve_text(token, share_bytes);
             };
-            let served = self.serve_once(token, key, from, share_bytes);
+            match self.serve_once(token, key, from, share_bytes) {
+                Next::Nothing => return false,
+                Next::Others => return true,
+                Next::Same => {}
+            }
             let Some(seat) = self.clients.seat(token).filter(is_ready) else {
-                return served;
+                return true;
             };
             // From a short file to the next: a turn has its measure in bytes, not in files.
             let has_moved = seat.client.cursor().segment != from.segment;
@@ -135,10 +153,11 @@ impl Server {
         }
     }
 
-    /// Leaves the client `Ready` if there is more to do. False: nothing was to be done now.
-    fn serve_once(&mut self, token: Token, key: TailKey, from: Cursor, bytes: usize) -> bool {
+    /// Leaves the client `Ready` if there is more to do.
+    #[inline(always)]
+    fn serve_once(&mut self, token: Token, key: TailKey, from: Cursor, bytes: usize) -> Next {
         let Some(seat) = self.clients.seat(token) else {
-            return false;
+            return Next::Nothing;
         };
         let mut share = Share {
             bytes,
@@ -154,12 +173,13 @@ impl Server {
         let cursor = seat.client.cursor();
         self.tails
             .moved(key, from, cursor, self.now, &mut self.news);
+        let mut next = Next::Others;
         match served {
             Served::Cold => {
                 self.park(token, key);
-                return false;
+                return Next::Nothing;
             }
-            Served::More => {}
+            Served::More => next = Next::Same,
             Served::Blocked => seat.at = At::Blocked,
             Served::Waiting => {
                 seat.at = At::Waiting(self.tails[key].wait(cursor.segment, token));
@@ -169,6 +189,7 @@ impl Server {
                 self.tails
                     .measure(key, cursor.segment, self.now, &mut self.news);
                 self.spread_news();
+                next = Next::Same;
             }
             Served::Complete => self.finish(token, Ending::Complete),
             Served::Refused(refusal) => self.refuse(token, refusal),
@@ -176,7 +197,7 @@ impl Server {
             Served::Closed(why) => self.close(token, why),
         }
         self.leave_disk(token, got_bytes);
-        true
+        next
     }
 
     /// A client whose next bytes are not in memory asks for them when its turn comes, and comes
@@ -199,10 +220,15 @@ impl Server {
     }
 
     /// A client that may have asked the disk has got so many bytes, or wants none any more.
+    #[inline(always)]
     pub(super) fn leave_disk(&mut self, token: Token, bytes: u64) {
-        if !self.disk.leave(token, bytes, self.now) {
-            return;
+        if self.disk.leave(token, bytes, self.now) {
+            self.let_next_ask();
         }
+    }
+
+    #[cold]
+    fn let_next_ask(&mut self) {
         self.tails.note_came(self.disk.came());
         while let Some(next) = self.disk.next_in_line() {
             match self.clients.seat(next) {

@@ -2,6 +2,8 @@
 //! else, and nothing from the heap. What the tick does once a second is told apart by looking at
 //! each delivery for itself.
 
+mod faces;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;

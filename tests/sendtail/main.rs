@@ -87,6 +87,9 @@ mod process;
 // The same logs in curl, browsers, scripts and behind proxies.
 mod http;
 
+// The page, in a real browser.
+mod page;
+
 // Too many clients, descriptors and files.
 mod limits;
 

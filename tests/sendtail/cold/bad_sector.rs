@@ -160,3 +160,48 @@ fn searching() -> Result<(), Late> {
     wait_until("they have left", || scene.server.totals("clients") == 5);
     scene.end()
 }
+
+/// Both look at what lies before the place where they read, which is good and of no use alone.
+#[test]
+fn events_and_places_that_meet_a_bad_sector_end_with_a_reason() {
+    in_time(looking_back);
+}
+
+fn looking_back() -> Result<(), Late> {
+    let Some(mut scene) = Scene::new() else {
+        return Ok(());
+    };
+    let events = "Accept: text/event-stream\r\n";
+    let mut other = scene.server.ask("0 good\n");
+    for (target, fields, status, end) in [
+        (
+            format!("/bad?from={}", BAD - AT_ONCE - PAGE),
+            events,
+            "200",
+            " bytes\n\n",
+        ),
+        (
+            format!("/bad?from={}", BAD + 10),
+            events,
+            "503",
+            "try again\n",
+        ),
+        (format!("/bad?from={}", BAD + 10), "", "503", "try again\n"),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        let client = scene.server.ask(request);
+        let start = Instant::now();
+        let received = String::from_utf8(scene.read_to_end(client)).expect("it is text");
+        let took = start.elapsed();
+        assert!(
+            received.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{target}"
+        );
+        let shown = &received[received.len().saturating_sub(300)..];
+        assert!(received.ends_with(end), "{target}: {shown}");
+        Late::if_over(took, PATIENCE_MAX, &target)?;
+    }
+    other.expect(&LINES[..SIZE]);
+    other.reset();
+    scene.end()
+}

@@ -26,18 +26,36 @@ fn what_a_shutdown_says() {
     filtered.expect_chunked("line 999\n");
     let (_, mut events) = Web::events(&server, "/log?from=-1", &[]);
     events.expect_lines(["line 999"]);
+    // It has its head, and waits for a line.
+    let mut awaiting = Web::get(&server, "/log?from=%2B5000&follow");
+    awaiting.head();
     let mut asking = Web::ask(&server, "GET /log HTTP/1.1\r\nHost: loc");
-    wait_until("all are there", || server.totals("clients") == 4);
+    wait_until("all are there", || server.totals("clients") == 5);
     server.totals("clients");
     server.signal(Signal::SIGTERM);
     bytes.expect_last_chunk("shutdown");
     filtered.expect_last_chunk("shutdown");
+    awaiting.expect_last_chunk("shutdown");
     events.expect_end_event("shutdown");
     assert_eq!(asking.expect_refusal(503), "shutting down");
-    for web in [bytes, filtered, events, asking] {
+    for web in [bytes, filtered, awaiting, events, asking] {
         drop(web);
     }
     assert_eq!(server.wait().code(), Some(0));
+}
+
+/// A head is all that was asked for, also where a stream would wait for its first line.
+#[test]
+fn a_head_ends_although_its_stream_would_wait() {
+    let log = Log::new("one\n");
+    let server = log.server();
+    for accept in ["", "Accept: text/event-stream\r\n"] {
+        let target = "HEAD /log?from=%2B5000&follow HTTP/1.1";
+        let mut client = server.ask(format!("{target}\r\nHost: localhost\r\n{accept}\r\n"));
+        let head = client.read_to_end();
+        let is_head = head.starts_with(b"HTTP/1.1 200 ") && head.ends_with(b"\r\n\r\n");
+        assert!(is_head, "{}", head.escape_ascii());
+    }
 }
 
 /// A chunk whose bytes are gone is cut off: what came is right as far as it goes, and there is no
