@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::support::{Client, Log, Server, allow_many_descriptors, wait_until};
+use crate::support::{Alone, Client, Log, Server, allow_many_descriptors, wait_until};
 
 const TEXT: &str = "one\ntwo\n";
 
@@ -31,6 +31,7 @@ struct Witness<'a> {
     memory: u64,
     waited: Duration,
     worst: Duration,
+    _alone: Alone,
 }
 
 /// An append arrives by its event: the tick would have brought it after half a second on average. A
@@ -41,6 +42,7 @@ const WORST_MAX: Duration = Duration::from_secs(5);
 impl Witness<'_> {
     /// `path` is what its header says behind the start.
     fn of<'a>(log: &'a Log, server: &'a Server, path: &str) -> Witness<'a> {
+        let alone = Alone::wait();
         // What the first client of all makes the server load stays.
         for _ in 0..4 {
             server.ask("nonsense\n").expect_error("bad start");
@@ -59,6 +61,7 @@ impl Witness<'_> {
             memory: server.memory(),
             waited: Duration::ZERO,
             worst: Duration::ZERO,
+            _alone: alone,
         }
     }
 

@@ -12,6 +12,7 @@
 //! so a failure may need some repetitions to come again.
 
 mod disk;
+pub mod face;
 mod follower;
 pub mod history;
 pub mod life;
@@ -35,6 +36,8 @@ use history::History;
 use tally::Tally;
 use world::World;
 
+use crate::support::Alone;
+
 /// Seeds that have found something once, and what. They are played first. They mean something to the
 /// generator as it is: who changes it finds what they found anew.
 const KEPT: &[(u64, &str)] = &[];
@@ -46,6 +49,7 @@ const THREADS: usize = 4;
 
 #[test]
 fn every_client_receives_what_the_history_says() {
+    let _alone = Alone::wait();
     let start = Instant::now();
     let seeds = Seeds::from_environment();
     let is_whole = seeds.is_whole;

@@ -47,7 +47,7 @@ use service::Service;
 use sipper::Sipper;
 use site::{ROADS, Site};
 
-use crate::support::Pace;
+use crate::support::{Alone, Pace};
 
 #[test]
 #[ignore = "it takes an hour"]
@@ -71,6 +71,7 @@ fn an_hour() {
 /// A soak of a few seconds, so that the hour stays what it is.
 #[test]
 fn a_minute_in_small() {
+    let _alone = Alone::wait();
     Plan {
         time: Duration::from_secs(5),
         period: Duration::from_secs(2),

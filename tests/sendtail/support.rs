@@ -2,6 +2,7 @@
 //! read, files that grow, and the one way to wait. Tests wait for facts; nothing here sleeps for
 //! luck.
 
+mod alone;
 mod audience;
 mod child;
 mod client;
@@ -14,6 +15,7 @@ mod programs;
 mod server;
 mod slow_disk;
 
+pub use alone::Alone;
 pub use audience::{Audience, BACKLOG};
 pub use child::start;
 pub use client::Client;
@@ -31,7 +33,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// How long a fact may take on a machine that is busy with other things; success returns at once.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Raises this process's descriptor limit, for tests with many clients; 1024 is a common default.
 pub fn allow_many_descriptors() {

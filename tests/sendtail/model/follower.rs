@@ -14,7 +14,7 @@
 use super::disk::{Change, Disk, Gap, Piece};
 use super::step::{Connect, Start};
 
-const REFUSAL: &[u8] = b"error: file was replaced\n";
+pub const REFUSAL: &[u8] = b"error: file was replaced\n";
 
 pub struct Follower {
     pub connect: Connect,

@@ -1,6 +1,7 @@
 //! Histories: what happens next, drawn by lot from what is possible, with the weights of a profile.
 
 use super::disk::{FileId, Gap};
+use super::face::Face;
 use super::follower::Follower;
 use super::random::Random;
 use super::state::{Setup, State};
@@ -434,6 +435,7 @@ impl Generator {
             how: *self
                 .random
                 .pick(&[How::Wide, How::Narrow, How::Narrow, How::Unix, How::Unix]),
+            face: *self.random.pick(&[Face::Raw, Face::Raw, Face::Chunks]),
             start,
             tail,
             stalls: !self.state.followers.is_empty() && self.random.chance(20),

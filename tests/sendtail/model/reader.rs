@@ -10,11 +10,13 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
 };
 
-use super::step::How;
+use super::face::{Face, Unwrapper};
+use super::step::{How, Start};
 use crate::support::Client;
 
 pub struct Reader {
     stream: TcpStream,
+    unwrapper: Unwrapper,
     pub received: Vec<u8>,
     pub has_ended: bool,
 }
@@ -24,24 +26,30 @@ const SEGMENT_BYTES: u32 = 1000;
 const BUFFER_BYTES: usize = 4096;
 
 impl Reader {
-    /// Connects, and sends the header.
-    pub fn ask(how: How, address: SocketAddr, unix: &Path, header: &str) -> io::Result<Reader> {
+    /// Connects to one of these two, and asks for the file.
+    pub fn ask(
+        how: How,
+        (address, unix): (SocketAddr, &Path),
+        face: Face,
+        (start, name): (Start, &str),
+    ) -> io::Result<Reader> {
         let mut stream = match how {
             How::Wide => TcpStream::connect(address)?,
             How::Narrow => narrow(address)?,
             // As in `Client::unix`, the type is only a name.
             How::Unix => TcpStream::from(OwnedFd::from(UnixStream::connect(unix)?)),
         };
-        stream.write_all(header.as_bytes())?;
+        stream.write_all(face.request(start, name).as_bytes())?;
         stream.set_nonblocking(true)?;
         Ok(Reader {
             stream,
+            unwrapper: Unwrapper::new(face),
             received: vec![],
             has_ended: false,
         })
     }
 
-    /// Reads what is there, up to so many bytes. A reset is none of the ends that a client may get.
+    /// Reads what is there, up to so many bytes of the file. A reset is none of the ends that a client may get.
     pub fn read(&mut self, bytes_max: usize) -> Result<(), String> {
         let mut buffer = [0; 64 << 10];
         let mut left = bytes_max;
@@ -50,8 +58,9 @@ impl Reader {
             match self.stream.read(&mut buffer[..room]) {
                 Ok(0) => self.has_ended = true,
                 Ok(count) => {
-                    self.received.extend_from_slice(&buffer[..count]);
-                    left -= count;
+                    let before = self.received.len();
+                    self.unwrapper.take(&buffer[..count], &mut self.received);
+                    left -= self.received.len() - before;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

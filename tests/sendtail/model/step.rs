@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::face::Face;
+
 /// A writer of the test: a descriptor that stays open until it is closed.
 pub type Writer = usize;
 
@@ -102,6 +104,7 @@ pub enum Truncation {
 #[derive(Clone, Debug)]
 pub struct Connect {
     pub how: How,
+    pub face: Face,
     pub start: Start,
     /// 0 follows `log`; 1 follows `log.1`, which each rotation replaces.
     pub tail: usize,

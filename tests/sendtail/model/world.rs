@@ -241,14 +241,12 @@ impl World {
             (Start::Default, true) => Start::LastLines(10),
             (start, _) => start,
         };
-        let header = match &self.prefix {
-            Some(prefix) => {
-                let name = self.state.disk.tails[connect.tail].name;
-                format!("{start} {prefix}{name}\n")
-            }
-            None => format!("{start}\n"),
+        let name = match &self.prefix {
+            Some(prefix) => format!("{prefix}{}", self.state.disk.tails[connect.tail].name),
+            None => String::new(),
         };
-        let reader = Reader::ask(connect.how, self.server.address(), &self.unix, &header);
+        let server = (self.server.address(), self.unix.as_path());
+        let reader = Reader::ask(connect.how, server, connect.face, (start, &name));
         let reader = reader.expect("the server accepts");
         if connect.half_closes {
             reader.half_close();

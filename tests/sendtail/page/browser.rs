@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Helper, has_program, wait_until};
+use crate::support::{Alone, Helper, has_program, wait_until};
 
 /// How long one command may take: the first starts the browser.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -25,6 +25,8 @@ pub struct Browser {
     session: String,
     _driver: Helper,
     _profile: TempDir,
+    // The last to go.
+    _alone: Alone,
 }
 
 impl Browser {
@@ -48,6 +50,7 @@ impl Browser {
         {
             return None;
         }
+        let alone = Alone::wait();
         let profile = tempfile::tempdir().expect("there is room for tests");
         let said = profile.path().join("said");
         let output = fs::File::create(&said).expect("the directory is ours");
@@ -75,6 +78,7 @@ impl Browser {
             session: String::new(),
             _driver: driver,
             _profile: profile,
+            _alone: alone,
         };
         let data = browser._profile.path().join("data");
         let data = format!("--user-data-dir={}", data.display());

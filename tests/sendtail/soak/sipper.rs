@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::service::{Service, count};
 use super::site::{SIPPED, SIPPED_BYTES};
+use crate::model::face::Face;
 use crate::model::reader::Reader;
-use crate::model::step::How;
+use crate::model::step::{How, Start};
 
 const WAIT_MAX: Duration = Duration::from_secs(90);
 
@@ -100,8 +101,9 @@ impl<'a> Sipper<'a> {
         let Some(life) = service.life() else {
             return;
         };
-        let header = format!("{} sipped\n", self.place);
-        let asked = Reader::ask(How::Narrow, service.address(), &service.unix, &header);
+        let server = (service.address(), service.unix.as_path());
+        let start = Start::Byte(self.place as usize);
+        let asked = Reader::ask(How::Narrow, server, Face::Raw, (start, "sipped"));
         count(&service.done.connects, 1);
         self.connection = match asked {
             Ok(reader) => Some(Connection { life, reader }),

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Client, append};
+use super::{Alone, Client, append};
 
 /// Many rounds: an append, and until every follower has it. Beside each an echo: a byte to a
 /// thread and back, which is less than a delivery and waits for the same processors. What the
@@ -103,6 +103,7 @@ impl fmt::Display for Late {
 #[track_caller]
 pub fn in_time(test: impl Fn() -> Result<(), Late>) {
     const ATTEMPTS: usize = 3;
+    let _alone = Alone::wait();
     let mut late = vec![];
     while late.len() < ATTEMPTS {
         match test() {

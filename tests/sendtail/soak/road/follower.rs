@@ -8,6 +8,7 @@ use super::super::content::Content;
 use super::super::service::count;
 use super::phase::Disturbance;
 use super::{Road, WAIT_MAX};
+use crate::model::face::Face;
 use crate::model::reader::Reader;
 use crate::model::step::{How, Start};
 
@@ -46,8 +47,10 @@ impl Road<'_> {
         }
         let (start, offset) = self.start(length);
         let how = *self.random.pick(&[How::Wide, How::Narrow, How::Unix]);
-        let header = format!("{start} log-{}\n", self.name);
-        let asked = Reader::ask(how, self.service.address(), &self.service.unix, &header);
+        let face = *self.random.pick(&[Face::Raw, Face::Chunks]);
+        let server = (self.service.address(), self.service.unix.as_path());
+        let name = format!("log-{}", self.name);
+        let asked = Reader::ask(how, server, face, (start, &name));
         let reader = match asked {
             Ok(reader) => reader,
             Err(_) if self.service.is_over(life) => return,
