@@ -63,7 +63,7 @@ async function refresh() {
 			const [size, changed, name] = line.split('\t');
 			return { name, shown: decoded(name), size: +size, changed, age: now - Date.parse(changed) };
 		});
-		// Of one file nobody needs a list.
+		// No list of one.
 		if (files.length === 1 && !location.hash) location.replace('#/' + files[0].name);
 	} catch (error) {
 		note = error.big ? error : 'No answer.';
@@ -171,7 +171,7 @@ async function connect() {
 	const on = (name, action) => source.addEventListener(name, action);
 	on('open', () => { opened = Date.now(); tell('live'); });
 	on('message', event => add(plain(event.data), event.lastEventId));
-	on('rotated', event => add('Rotated: the next file', event.lastEventId, 'rotated'));
+	on('rotated', event => add('Rotated: from the start', event.lastEventId, 'rotated'));
 	on('cut', () => { lines.at(-1).cut = true; renew(lines.at(-1)); });
 	on('end', ({ data }) => {
 		const lost = /^lost (\d+)/.exec(data);
@@ -329,6 +329,7 @@ function draw() {
 	// Wrapped lines may turn out higher than was thought.
 	for (let pass = 0; pass < 4 && fill(); pass++);
 	$('empty').hidden = lines.length > 0 || phase !== 'live';
+	say('empty', filter ? 'No line matches so far. Case matters.' : 'No line so far.');
 	$('newer').hidden = follow;
 	say('newer', fresh ? `↓ ${many(fresh)}${phase === 'full' ? '+' : ''} more` : '↓ To the end');
 	say('held', `${many(lines.length)} lines${lines.length < LINES_MAX ? '' : ', the oldest go'}`);

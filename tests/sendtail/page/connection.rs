@@ -11,7 +11,7 @@ use super::browser::{Browser, ENTER};
 use super::{address, open};
 use crate::support::{Log, Server, append, numbered_lines};
 
-const ROTATED: &str = "Rotated: the next file";
+const ROTATED: &str = "Rotated: from the start";
 const GAP: &str = "Gap: the place to go on from is gone, these are the last 200 lines";
 
 #[test]

@@ -243,6 +243,8 @@ fn the_server_filters() {
     filter("occurs nowhere");
     browser.wait_for("!document.querySelector('#empty').hidden");
     assert_eq!(browser.lines(), [""; 0]);
+    let said = browser.text("#empty");
+    assert_eq!(said, "No line matches so far. Case matters.");
     log.append("it occurs nowhere else\n");
     browser.wait_for_lines(&["it occurs nowhere else"]);
     assert_eq!(browser.console(), [""; 0]);
