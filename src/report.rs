@@ -95,6 +95,8 @@ enum Kind {
     HostFull,
     Cut,
     Truncated,
+    /// All of it had been sent.
+    TruncatedSent,
     Replaced,
     Finished,
     Unverified,
@@ -125,7 +127,7 @@ impl Report {
     pub fn exposure(&self, exposure: &Exposure) {
         match exposure {
             Exposure::ThisHostOnly => {
-                info!("serving this host only; -b 0.0.0.0 or -b :: opens the port to others")
+                info!("serving this host only; -b 0.0.0.0 or -b :: serves others, too")
             }
             Exposure::Nobody => {
                 warn!(
@@ -279,14 +281,22 @@ impl Report {
     /// A file that was truncated at `end` bytes, and how many clients had not got them.
     pub fn truncated(&mut self, path: &Path, end: u64, clients: usize) {
         self.truncations += 1;
-        self.say(
-            Level::Warn,
-            Kind::Truncated,
-            format_args!(
-                "{} was truncated at {end} bytes; {clients} clients were behind and are closed",
-                Escaped(path)
+        let path = Escaped(path);
+        match clients {
+            0 => self.say(
+                Level::Info,
+                Kind::TruncatedSent,
+                format_args!("{path} was truncated at {end} bytes, which all of its clients have"),
             ),
-        );
+            _ => self.say(
+                Level::Warn,
+                Kind::Truncated,
+                format_args!(
+                    "{path} was truncated at {end} bytes; {clients} clients were behind and are \
+                     closed"
+                ),
+            ),
+        }
     }
 
     /// What looks at files have brought.
