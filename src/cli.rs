@@ -1,5 +1,6 @@
 //! Flags, defaults, help.
 
+use crate::door::parse_name;
 use crate::error::Escaped;
 use crate::hosts::Network;
 
@@ -50,7 +51,7 @@ pub struct Cli {
     pub allow: Vec<Network>,
 
     /// Name that HTTP clients may know this server by, beside this machine's own; repeatable
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_name, conflicts_with = "no_http")]
     pub host: Vec<String>,
 
     /// Do without HTTP: no page for browsers, no metrics
@@ -226,6 +227,29 @@ mod tests {
         ] {
             assert_eq!(text.parse().ok(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn names() {
+        for (text, is_name) in [
+            ("logs.example.org", true),
+            ("logs", true),
+            ("xn--bcher-kva.example.", true),
+            ("a_b.local", true),
+            ("192.0.2.7", true),
+            ("", false),
+            (".", false),
+            ("logs.example:80", false),
+            ("http://logs.example", false),
+            ("*.example", false),
+            ("a b", false),
+            ("bücher.example", false),
+        ] {
+            let parsed = Cli::try_parse_from(["sendtail", "--host", text, "log"]);
+            assert_eq!(parsed.is_ok(), is_name, "{text:?}");
+        }
+        let both = ["sendtail", "--no-http", "--host", "logs", "log"];
+        assert!(Cli::try_parse_from(both).is_err());
     }
 
     #[test]

@@ -54,6 +54,16 @@ impl Door {
     }
 }
 
+/// A name as `Host` has it, without its port. What could never be one is refused: an operator would
+/// wait for it in vain.
+pub fn parse_name(text: &str) -> Result<String, &'static str> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    match !plain(text).is_empty() && text.bytes().all(is_name) {
+        true => Ok(text.to_owned()),
+        false => Err("a name alone is wanted, like logs.example.org"),
+    }
+}
+
 fn plain(name: &str) -> String {
     let name = name.strip_suffix('.').unwrap_or(name);
     name.to_ascii_lowercase()

@@ -11,6 +11,7 @@
 //! | 1.1 without Host, two of a field read here   | `bad request`                            |
 //! | a Host that this server does not go by       | `wrong host`, but for `/-/healthy`       |
 //! | from another site's page                     | `cross-site`, but for a link to here     |
+//! | the same, and its `Origin` is all that shows | `cross-site`                             |
 //! | `/`, `/-/files`, `/-/metrics`, `/-/page.css` | these                                    |
 //! | `/NAME`, with `from`, `follow`, `grep`, ...  | a file                                   |
 //!
@@ -86,13 +87,14 @@ fn judge(head: &httparse::Request, door: &Door) -> Result<Request, Refusal> {
         return Err(Refusal::BadRequest);
     }
     let authority = target.authority.map(str::as_bytes).or(host);
-    if let Some(authority) = authority {
-        let host = host_of(authority).ok_or(Refusal::BadRequest)?;
-        if !door.admits(host) && target.path != HEALTHY {
-            return Err(Refusal::WrongHost);
-        }
+    let host = match authority {
+        Some(authority) => Some(host_of(authority).ok_or(Refusal::BadRequest)?),
+        None => None,
+    };
+    if host.is_some_and(|host| !door.admits(host)) && target.path != HEALTHY {
+        return Err(Refusal::WrongHost);
     }
-    if is_cross_site(&fields, is_head)? {
+    if is_cross_site(&fields, is_head, host)? {
         return Err(Refusal::CrossSite);
     }
     let (wants, body, is_range) = target.wants(&fields, is_head)?;
@@ -107,15 +109,30 @@ fn judge(head: &httparse::Request, door: &Door) -> Result<Request, Refusal> {
 
 /// What another site's page makes a browser fetch is no business of that page. A link from there to
 /// here is: what it opens stays out of the page's reach.
-fn is_cross_site(fields: &Fields, is_head: bool) -> Result<bool, Refusal> {
+fn is_cross_site(fields: &Fields, is_head: bool, host: Option<&str>) -> Result<bool, Refusal> {
     let is = |name, word: &str| {
         let value = fields.one(name)?;
         Ok::<_, Refusal>(value.is_some_and(|value| value.eq_ignore_ascii_case(word.as_bytes())))
     };
+    let site = fields.one("Sec-Fetch-Site")?;
+    let origin = fields.one("Origin")?;
     let is_other_site = is("Sec-Fetch-Site", "cross-site")?;
     let navigates = is("Sec-Fetch-Mode", "navigate")?;
     let to_document = is("Sec-Fetch-Dest", "document")?;
-    Ok(is_other_site && (is_head || !navigates || !to_document))
+    let is_other_host = site.is_none() && origin.is_some_and(|origin| !is_of_host(origin, host));
+    Ok(is_other_host || is_other_site && (is_head || !navigates || !to_document))
+}
+
+/// To an address without TLS a browser does not say what site a page is of (Chromium 156: no
+/// `Sec-Fetch-*` but to loopback), only its origin, and that where the page could read the reply. A
+/// page of this server's own has none to say.
+fn is_of_host(origin: &[u8], host: Option<&str>) -> bool {
+    let authority = origin
+        .windows(3)
+        .position(|window| window == b"://")
+        .map(|at| &origin[at + 3..]);
+    let from = authority.and_then(host_of);
+    from.is_some_and(|from| host.is_some_and(|host| from.eq_ignore_ascii_case(host)))
 }
 
 /// The fields of a head; their names are compared without case.

@@ -81,6 +81,9 @@ fn what_other_sites_fetch_is_refused() {
         &[site, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"],
         &[site, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: object"],
         &[site, "Sec-Fetch-Mode: no-cors", "Accept: text/event-stream"],
+        // To an address in the network a browser says no more than this.
+        &["Origin: http://evil.example"],
+        &["Origin: null", "Accept: text/event-stream"],
     ] {
         for target in ["/log", "/log?follow", "/", "/-/files", "/-/metrics"] {
             Web::get_with(&server, target, fields).expect_refusal(403);

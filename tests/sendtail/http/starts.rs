@@ -123,6 +123,20 @@ fn places_in_another_file_are_gone() {
     );
 }
 
+#[test]
+fn a_place_is_good_under_the_name_that_its_file_has_now() {
+    let log = Log::new(numbered_lines(100));
+    let directory = log.path.parent().expect("it lies in one");
+    let server = Server::start(&[directory]);
+    let head = Web::get(&server, "/log?from=-10").head();
+    std::fs::rename(&log.path, log.beside("log.1")).expect("it is there");
+    std::fs::write(&log.path, "new\n").expect("it is ours");
+    let target = format!("/log?from={}", head.place());
+    Web::get(&server, &target).expect_refusal(410);
+    let expected = tail(&numbered_lines(100), 10);
+    expect_from(&server, "/log.1", head.place(), &expected);
+}
+
 /// Somebody who still reads the old file keeps its places.
 #[test]
 fn a_place_in_a_file_that_is_held() {

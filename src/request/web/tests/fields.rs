@@ -145,6 +145,20 @@ fn other_sites() {
             &[site, "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"],
             false,
         ),
+        ("GET", &["Origin: https://evil.example"], false),
+        ("GET", &["Origin: http://192.0.2.7:4321"], false),
+        ("GET", &["Origin: null"], false),
+        ("GET", &["Origin: http://localhost.evil.example"], false),
+        ("HEAD", &["Origin: http://localhost@evil.example"], false),
+        ("GET", &["Origin: http://LOCALHOST:3000"], true),
+        ("GET", &["Origin: http://localhost"], true),
+        // Where the browser says more, that counts.
+        (
+            "GET",
+            &["Origin: http://app.localhost", "Sec-Fetch-Site: same-site"],
+            true,
+        ),
+        ("GET", &["Origin: http://localhost", site], false),
         (
             "GET",
             &[site, "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"],
