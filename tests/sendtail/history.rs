@@ -26,7 +26,7 @@ pub struct Stream {
     /// Where it may have begun: while files change there is more than one right place.
     begins: Vec<Place>,
     received: Vec<u8>,
-    ended: bool,
+    pub ended: bool,
     /// With a RST.
     pub was_reset: bool,
 }

@@ -235,8 +235,10 @@ fn race(cause: Cause, call: &str, change: Change) -> bool {
         looks += 1;
         looks > 400 || tracer.stops() == 2
     });
+    if tracer.stops() != 2 {
+        return false;
+    }
     let calls = tracer.calls();
-    let met = tracer.stops() == 2;
     if let Some(writer) = writer {
         log.write_late(&writer, 1);
     }
@@ -254,9 +256,15 @@ fn race(cause: Cause, call: &str, change: Change) -> bool {
     log.settle();
     log.append(1);
     log.settle();
-    assert_eq!(log.take_cut().len(), 0);
+    let newcomer = log.streams.pop().expect("it has just come");
+    assert!(!newcomer.ended);
+    // A last writer that has gone can seem to be there for a while: a process that is just being
+    // started has all of its parent's files open. Then the other one finds out only now.
+    let most = usize::from(fate == Fate::MayBeCut && cut.is_empty());
+    let late = log.take_cut().len();
+    assert!(late <= most, "{late} more are cut, {fate:?}");
     assert_eq!(server.totals("unverified"), 0);
-    met
+    true
 }
 
 /// What is right for the client that is there.
