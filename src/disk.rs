@@ -18,8 +18,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// not tell what is in memory.
 pub const WAIT_BYTES_MAX: usize = 64 << 10;
 
-/// When a disk has brought nothing for so long, a read waits. One that a cgroup limits brings things
-/// in lumps, 106 ms apart (measured): a read that waits then stops everybody for the rest of that.
+/// When a disk has brought nothing for so long, a read waits. One that a cgroup limits brings
+/// things in lumps, 106 ms apart (measured): a read that waits then stops everybody for the rest of
+/// that.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The same while it brings something to others: this place may be the bad one.

@@ -12,7 +12,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// An address, or a network in CIDR notation (RFC 4632): `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`.
+/// An address, or a network in CIDR notation (RFC 4632): `192.0.2.7`, `10.0.0.0/8`,
+/// `2001:db8::/32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
 

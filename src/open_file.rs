@@ -90,8 +90,8 @@ enum FileSystem {
 impl OpenFile {
     /// `file` and what fstat said of it when it was opened.
     pub fn new(file: File, metadata: &Metadata) -> OpenFile {
-        // EOPNOTSUPP comes before anything is read, also at the end. Elsewhere it would start a read
-        // of what it does not find (measured).
+        // EOPNOTSUPP comes before anything is read, also at the end. Elsewhere it would start a
+        // read of what it does not find (measured).
         let probe = sys::read_cached(file.as_fd(), &mut [0], metadata.len());
         let is_told = |error: &io::Error| {
             use io::ErrorKind::{Interrupted, WouldBlock};

@@ -168,8 +168,8 @@ impl Reply {
         !self.is_unopened() && (is_at_end || self.is_head())
     }
 
-    /// Says the head, of what begins at `offset`; or why there is none. `place` is that of its first
-    /// byte, if there is one.
+    /// Says the head, of what begins at `offset`; or why there is none. `place` is that of its
+    /// first byte, if there is one.
     pub fn open(&mut self, offset: u64, place: Option<Bookmark>) -> Result<(), Refusal> {
         let Form::Http(http) = self.form else {
             return Ok(());
@@ -237,8 +237,8 @@ impl Reply {
         }
     }
 
-    /// Makes what is to be sent of a window; `is_end`: no more belongs to it, the line ends where it
-    /// does. `cursor` goes on over what is not wanted and over what is in the outbox then.
+    /// Makes what is to be sent of a window; `is_end`: no more belongs to it, the line ends where
+    /// it does. `cursor` goes on over what is not wanted and over what is in the outbox then.
     pub fn take(&mut self, window: Window, is_end: bool, cursor: &mut u64) -> Taken {
         let chunk = self.is_chunked.then(|| Chunk::open(self.outbox.end()));
         let taken = self.take_lines(window, is_end, cursor);

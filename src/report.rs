@@ -432,7 +432,8 @@ impl Report {
         }
     }
 
-    /// Messages were held back, and are due at this time if no other of their kind comes. Said once.
+    /// Messages were held back, and are due at this time if no other of their kind comes. Said
+    /// once.
     pub fn take_held_until(&mut self) -> Option<Instant> {
         self.held_until.take()
     }

@@ -250,7 +250,8 @@ impl Roots {
         if !located.metadata()?.is_file() {
             return Err(io::Error::other("not a regular file"));
         }
-        // O_NONBLOCK: a lease that somebody holds on the file would let open(2) wait for up to 45 s.
+        // O_NONBLOCK: a lease that somebody holds on the file would let open(2) wait for up to 45
+        // s.
         let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
         let opened = File::options()
             .read(true)

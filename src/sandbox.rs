@@ -8,8 +8,8 @@
 //!
 //! No other file can be opened, none be written, made or renamed, no TCP port be bound or connected
 //! to, no abstract unix socket, and no other process be signalled. The rules are for directories as
-//! they are now, not for paths: that is why a directory that is removed and made anew needs a parent
-//! that may be read.
+//! they are now, not for paths: that is why a directory that is removed and made anew needs a
+//! parent that may be read.
 //!
 //! Landlock does not know chmod(2), UDP, unix sockets that have a path, and listen(2) on a port of
 //! the kernel's choice: a seccomp filter does, as the unit in `examples/systemd` has it. It is not

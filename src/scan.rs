@@ -71,8 +71,8 @@ impl Scan {
         }
     }
 
-    /// Takes the bytes of the next chunk of `reach`, not empty. A forwards search may be handed fewer, a
-    /// backwards one needs them all.
+    /// Takes the bytes of the next chunk of `reach`, not empty. A forwards search may be handed
+    /// fewer, a backwards one needs them all.
     pub fn feed(self, chunk: &[u8]) -> Progress {
         match self.direction {
             Direction::Forwards => self.feed_forwards(chunk),

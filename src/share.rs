@@ -36,7 +36,8 @@ pub struct Share<'a> {
 /// wait starts to read what it does not find (measured): so little that it costs others nothing.
 const CLOSE_BYTES: usize = 64 << 10;
 
-/// No part of a page is in memory without the rest. Where pages are larger, this is on the safe side.
+/// No part of a page is in memory without the rest. Where pages are larger, this is on the safe
+/// side.
 const PAGE_BYTES: u64 = 4096;
 
 /// What is known of where the next bytes are.
@@ -92,8 +93,8 @@ impl Share<'_> {
         })
     }
 
-    /// The next bytes of a file that ends at `end`: more than `known_bytes` of them, which are of no
-    /// use alone.
+    /// The next bytes of a file that ends at `end`: more than `known_bytes` of them, which are of
+    /// no use alone.
     pub fn read(
         &mut self,
         segment: &Segment,

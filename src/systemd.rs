@@ -29,11 +29,12 @@ pub fn inherited_sockets() -> Result<Vec<OwnedFd>, Fatal> {
 }
 
 impl Manager {
-    /// The manager of NOTIFY_SOCKET, a path or an abstract name (sd_notify(3)). To be asked for before
-    /// the sandbox forbids new connections. sd-notify would take an abstract name for a path (0.5.0).
+    /// The manager of NOTIFY_SOCKET, a path or an abstract name (sd_notify(3)). To be asked for
+    /// before the sandbox forbids new connections. sd-notify would take an abstract name for a path
+    /// (0.5.0).
     ///
-    /// One that cannot be reached is none, and the reason why: that nobody hears us is no reason not
-    /// to serve.
+    /// One that cannot be reached is none, and the reason why: that nobody hears us is no reason
+    /// not to serve.
     pub fn from_environment() -> (Manager, Option<io::Error>) {
         let connected = env::var_os("NOTIFY_SOCKET").map(|name| connect(&name));
         let (socket, error) = match connected {

@@ -12,7 +12,8 @@ pub struct Texts {
     held_bytes: usize,
 }
 
-/// Which text; small, since each client has room for one. It means nothing once its last reader has left: the next text may be given the same.
+/// Which text; small, since each client has room for one. It means nothing once its last reader has
+/// left: the next text may be given the same.
 pub type TextKey = u32;
 
 struct Text {

@@ -47,8 +47,8 @@ impl Client {
         is_open
     }
 
-    /// After `end`: whether the socket may be closed at once, for no input can be unread and nothing
-    /// is left to be sent.
+    /// After `end`: whether the socket may be closed at once, for no input can be unread and
+    /// nothing is left to be sent.
     pub fn is_over(&self) -> bool {
         self.has_ended && matches!(self.phase, Phase::Drain { is_shut: true, .. })
     }

@@ -1,4 +1,5 @@
-//! One kind of message that others can provoke: said at most once a second, with a count of the rest.
+//! One kind of message that others can provoke: said at most once a second, with a count of the
+//! rest.
 
 use log::{Level, debug, log, log_enabled};
 

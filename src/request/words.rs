@@ -48,8 +48,8 @@ pub(super) fn parse_number(digits: &[u8]) -> Option<u64> {
     (number <= i64::MAX as u64).then_some(number)
 }
 
-/// `None` unless `word` is a text and every `%` begins a byte that may stand in a name: not a slash,
-/// which would smuggle a component past whoever looks at the encoded form.
+/// `None` unless `word` is a text and every `%` begins a byte that may stand in a name: not a
+/// slash, which would smuggle a component past whoever looks at the encoded form.
 pub(super) fn decode_path(word: &[u8]) -> Option<PathBuf> {
     percent_decode(word, |byte| byte != b'/').map(|bytes| OsString::from_vec(bytes).into())
 }

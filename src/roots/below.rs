@@ -1,9 +1,9 @@
 //! Opens what lies below a directory, and never outside: the kernel sees to that, or we do.
 //!
-//! openat2(2) is what it takes, but it is not to be had everywhere: a seccomp filter cannot look into
-//! its arguments, so that some answer ENOSYS to it, systemd's for `RestrictSUIDSGID=` among them,
-//! which `DynamicUser=` brings along (systemd.exec(5)); old containers answer EPERM. Then we walk
-//! name by name ourselves, by the same rules.
+//! openat2(2) is what it takes, but it is not to be had everywhere: a seccomp filter cannot look
+//! into its arguments, so that some answer ENOSYS to it, systemd's for `RestrictSUIDSGID=` among
+//! them, which `DynamicUser=` brings along (systemd.exec(5)); old containers answer EPERM. Then we
+//! walk name by name ourselves, by the same rules.
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};

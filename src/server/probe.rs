@@ -44,8 +44,8 @@ impl Server {
         self.probing = Some((0, self.terms.keepalive));
     }
 
-    /// The turn's share of going through the clients. That it fails for one is that client's end, of
-    /// which it will be told.
+    /// The turn's share of going through the clients. That it fails for one is that client's end,
+    /// of which it will be told.
     pub(super) fn probe_clients(&mut self) {
         let Some((slot, idle)) = self.probing else {
             return;

@@ -182,8 +182,8 @@ fn start_of(word: &[u8]) -> Option<(Kind, u64)> {
     (number < 1 << 63).then_some((kind, number as u64))
 }
 
-/// "`%XX` may be any byte but 00 and 2F; printable ASCII and valid UTF-8 may stand as they are." In a
-/// text 2F may be, too.
+/// "`%XX` may be any byte but 00 and 2F; printable ASCII and valid UTF-8 may stand as they are." In
+/// a text 2F may be, too.
 fn name(word: &[u8], may_not_be: &[u8]) -> Option<Vec<u8>> {
     let text = String::from_utf8(word.to_vec()).ok()?;
     if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
