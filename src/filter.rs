@@ -95,8 +95,7 @@ impl Filter {
         }
     }
 
-    /// Of a share of so many bytes, what may be searched: each text is searched for by itself, and
-    /// a request has room for a thousand.
+    /// Of a share of so many bytes, what may be searched: each text is searched for by itself.
     pub fn read_bytes_max(&self, share_bytes: usize) -> usize {
         let texts = self.texts.count().max(TEXTS_A_SHARE);
         let share_bytes = share_bytes.min(SHARE_BYTES_MAX);

@@ -91,6 +91,24 @@ fn it_never_moves_to_the_next_file() {
     client.expect_end();
 }
 
+/// A search takes many turns. It is made in the file that was asked for, as that was then.
+#[test]
+fn a_rotation_while_it_searches_changes_nothing() {
+    for (header, expected) in [("+3 once\n", ""), ("-2 grep=last once\n", "last line\n")] {
+        let log = Log::sparse(8 * BIG, "last line");
+        let server = log.server();
+        let mut client = server.ask(header);
+        server.wait_for_request(&client);
+        append(&log.path, b"the last of it\n");
+        std::fs::rename(&log.path, log.beside("log.1")).expect("it is ours");
+        std::fs::write(&log.path, "three\nnew lines\nand the last\n").expect("there is room");
+        server.look();
+        append(&log.beside("log.1"), b"late, but not last\n");
+        let received = client.read_to_end();
+        assert_eq!(received, expected.as_bytes(), "{header}");
+    }
+}
+
 /// What is missing then cannot be had, and nothing is sent in its place.
 #[test]
 fn a_truncation_ends_it() {

@@ -26,7 +26,7 @@ pub struct Browser {
     _driver: Helper,
     _profile: TempDir,
     // The last to go.
-    _alone: Alone,
+    alone: Option<Alone>,
 }
 
 impl Browser {
@@ -78,7 +78,7 @@ impl Browser {
             session: String::new(),
             _driver: driver,
             _profile: profile,
-            _alone: alone,
+            alone: Some(alone),
         };
         let data = browser._profile.path().join("data");
         let data = format!("--user-data-dir={}", data.display());
@@ -105,6 +105,11 @@ impl Browser {
         let id = session["sessionId"].as_str().expect("a session has one");
         browser.session = format!("session/{id}");
         Some(browser)
+    }
+
+    /// It will do nothing for a while, and need not be alone any more.
+    pub fn let_others_go_on(&mut self) {
+        self.alone = None;
     }
 
     pub fn open(&self, address: &str) {

@@ -200,7 +200,7 @@ fn what_is_gone_is_said_and_waited_for() {
 
 #[test]
 fn a_hidden_tab_gives_its_connection_back() {
-    let Some(browser) = Browser::start() else {
+    let Some(mut browser) = Browser::start() else {
         return;
     };
     let log = Log::new("the first\n");
@@ -209,6 +209,7 @@ fn a_hidden_tab_gives_its_connection_back() {
     browser.wait_for_lines(&["the first"]);
     assert_eq!(server.totals("clients"), 1);
     browser.hide();
+    browser.let_others_go_on();
     let start = Instant::now();
     while server.totals("clients") > 0 {
         assert!(
