@@ -108,7 +108,8 @@ impl Scene {
     fn leave(&mut self, name: &str, others: usize) {
         self.expect(&format!("leave {name}"), "left");
         wait_until("their kernel has forgotten them", || {
-            ss(&self.server, "fin-wait-2").len() == others
+            // The acknowledgement of a FIN may be delayed.
+            ss(&self.server, &["fin-wait-1", "fin-wait-2"]).len() == others
         });
     }
 
@@ -126,7 +127,7 @@ impl Scene {
 
     /// In how many seconds each half-closed client will be probed.
     fn timers(&self) -> Vec<f64> {
-        let lines = ss(&self.server, "close-wait");
+        let lines = ss(&self.server, &["close-wait"]);
         lines
             .iter()
             .map(|line| {
@@ -152,9 +153,11 @@ impl Drop for Scene {
     }
 }
 
-/// The sockets in a state, as `ss -o` shows them.
-fn ss(server: &Server, state: &str) -> Vec<String> {
-    let output = inside(server, &["ss", "-Htno", "state", state]).output();
+/// The sockets in one of these states, as `ss -o` shows them.
+fn ss(server: &Server, states: &[&str]) -> Vec<String> {
+    let states = states.iter().flat_map(|state| ["state", state]);
+    let command: Vec<&str> = ["ss", "-Htno"].into_iter().chain(states).collect();
+    let output = inside(server, &command).output();
     let output = output.expect("it is installed");
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8_lossy(&output.stdout);
