@@ -1,8 +1,9 @@
 //! The real `systemd-socket-activate`: it binds, waits for the first connection, and becomes the
 //! server.
 
-use std::net::SocketAddr;
-use std::os::unix::net::UnixDatagram;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
@@ -38,10 +39,17 @@ fn it_starts_with_the_first_client_and_serves_all_sockets() {
         let flags = ["-l", "127.0.0.1:4321", "-l", "[::1]:4321", "-l", unix];
         let program = Server::program(&[], &[&log.path]);
         let server = Server::launch(activated(&flags, &program));
-        wait_until("it listens", || path.exists());
-        let mut first = ask_unix(Client::unix(&path));
+        // The file is there before anybody listens.
+        let mut stream = None;
+        wait_until("it listens", || {
+            stream = UnixStream::connect(&path).ok();
+            stream.is_some()
+        });
+        let stream = TcpStream::from(OwnedFd::from(stream.expect("it has connected")));
+        let mut first = ask_unix(Client::new(stream));
         first.expect(TEXT.as_bytes());
         let unix = format!("unix:{unix}");
+        wait_until("it says where", || server.listening().len() == 3);
         assert_eq!(server.listening(), ["127.0.0.1:4321", "[::1]:4321", &unix]);
         let addresses = ["127.0.0.1:4321", "[::1]:4321"];
         let mut clients = addresses.map(|text| {
