@@ -9,6 +9,8 @@
 //! The file is recognised after a restart, under whatever name; the check finds out that it was
 //! truncated and written anew meanwhile.
 
+use crate::offset::parse_number;
+
 use std::fmt;
 
 /// A place. It has one spelling only: what `Display` writes.
@@ -108,16 +110,12 @@ fn parse_hex(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Without leading zeros, up to 2^63-1: the largest offset that the kernel knows (`off_t`).
+/// Without leading zeros.
 fn parse_decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 1 && digits[0] == b'0' {
-        return None;
+    match digits {
+        [b'0', _, ..] => None,
+        _ => parse_number(digits),
     }
-    let number = digits.iter().try_fold(0u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })?;
-    (number <= i64::MAX as u64).then_some(number)
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ mod schedule;
 mod client;
 
 mod cursor;
+mod offset;
 mod outcome;
 mod reach;
 mod refusal;

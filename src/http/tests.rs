@@ -45,16 +45,14 @@ fn heads() {
         }),
         ..Head::default()
     };
-    let chunks = Head {
+    let chunks = || Head {
         media_type: TEXT,
         is_chunked: true,
         ..Head::default()
     };
     let followed = Head {
-        media_type: TEXT,
         is_stream: true,
-        is_chunked: true,
-        ..Head::default()
+        ..chunks()
     };
     let events = Head {
         media_type: EVENTS,
@@ -74,7 +72,7 @@ fn heads() {
             format!("{text}Content-Length: 5\r\nContent-Range: bytes 0-4/9\r\n"),
         ),
         (
-            chunks,
+            chunks(),
             "200 OK",
             format!("{text}Transfer-Encoding: chunked\r\n"),
         ),

@@ -18,10 +18,11 @@
 //! What follows the head is not looked at: neither a body nor a second request. So nobody can hide
 //! a request in what somebody else's browser sends, and there is no length to disagree about.
 
-use super::words::{self, hex_digit, parse_number};
+use super::words::{self, hex_digit};
 use super::{Body, Condition, Form, Http, Parsed, Request, Start, Version, Wanted, Wants};
 use crate::bookmark::Bookmark;
 use crate::door::Door;
+use crate::offset::parse_number;
 use crate::page::{self, Asset};
 use crate::refusal::Refusal;
 
