@@ -128,12 +128,12 @@ fn is_cross_site(fields: &Fields, is_head: bool, host: Option<&str>) -> Result<b
 /// `Sec-Fetch-*` but to loopback), only its origin, and that where the page could read the reply. A
 /// page of this server's own has none to say.
 fn is_of_host(origin: &[u8], host: Option<&str>) -> bool {
-    let authority = origin
-        .windows(3)
-        .position(|window| window == b"://")
-        .map(|at| &origin[at + 3..]);
-    let from = authority.and_then(host_of);
-    from.is_some_and(|from| host.is_some_and(|host| from.eq_ignore_ascii_case(host)))
+    let origin = std::str::from_utf8(origin).unwrap_or_default();
+    let from = origin
+        .split_once("://")
+        .and_then(|(_, authority)| host_of(authority.as_bytes()));
+    from.zip(host)
+        .is_some_and(|(from, host)| from.eq_ignore_ascii_case(host))
 }
 
 /// The fields of a head; their names are compared without case.

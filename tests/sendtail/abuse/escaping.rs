@@ -201,14 +201,13 @@ fn names_of_files_are_escaped_in_all_that_is_said_of_them() {
     server.look();
     for (_, shown) in NAMES {
         let shown = format!(r"/\u{{1b}}[7m\n\u{{202e}}/{shown}");
-        for said in [
+        for (before, after) in [
             (
                 format!("another file is now {}", log.directory.path().display()),
                 "",
             ),
             ("client 127.0.0.1:".to_owned(), " segment "),
         ] {
-            let (before, after) = said;
             wait_until(&format!("{before} {shown} {after}"), || {
                 let log = server.log();
                 let mut lines = log.lines().filter(|line| line.contains(&before));
@@ -220,12 +219,9 @@ fn names_of_files_are_escaped_in_all_that_is_said_of_them() {
         assert!(lines.count() >= 5, "{shown} is hardly named");
     }
     let said = server.log();
-    for words in [
-        "was truncated at",
-        "the old file is finished",
-        "was replaced before",
-    ] {
-        assert!(said.contains(words), "{words}");
-    }
+    let expect = |words| assert!(said.contains(words), "{words}");
+    expect("was truncated at");
+    expect("the old file is finished");
+    expect("was replaced before");
     expect_clean(&said);
 }

@@ -85,14 +85,8 @@ fn a_hostile_host_has_no_more_than_its_share() {
     let log = Log::new(TEXT);
     let share = OF_HOST.to_string();
     // Without the limit for each host, it would take all of the seats.
-    let flags = [
-        "-b",
-        "127.0.0.1",
-        "--max-clients",
-        "60",
-        "--max-clients-per-host",
-        &share,
-    ];
+    let flags = "-b 127.0.0.1 --max-clients 60 --max-clients-per-host".split(' ');
+    let flags: Vec<&str> = flags.chain([&*share]).collect();
     let server = Server::with(&flags, &[&log.path]);
     let address = server.address();
     let mut others: Vec<Client> = (2..6)

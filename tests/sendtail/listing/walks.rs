@@ -239,6 +239,7 @@ fn a_list_leaves_nothing_behind() {
     }
     wait_until("all is closed", || server.descriptors() == before);
     let turns = server.totals("turns");
+    // That nothing happens is no event, and takes time to be seen.
     std::thread::sleep(Duration::from_millis(300));
     let turns = server.totals("turns") - turns;
     assert!(turns < 20, "{turns} turns of a quiet server");
